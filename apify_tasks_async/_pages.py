@@ -1,0 +1,161 @@
+"""The pages of a walk, as an asynchronous iterator."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from types import TracebackType
+from typing import Literal, Self, cast
+
+from apify_tasks_async._fetch import Fetcher, cancelled, logger
+from apify_tasks_async._prefetch import Prefetch
+from apify_tasks_async._protocol import Slice
+from apify_tasks_async._walk import Step, Walk
+from apify_tasks_async.errors import ApifyTasksError, InvalidTaskError
+from apify_tasks_async.models import Bookmark, Task, TaskPage
+
+__all__ = ["OnInvalid", "PageIterator"]
+
+OnInvalid = Literal["raise", "skip"] | Callable[[InvalidTaskError], object]
+"""What becomes of an item that is no task as documented."""
+
+
+class PageIterator:
+    """The pages of one walk: what `TasksClient.iter_pages` returns.
+
+    When a call of `anext` is cancelled, by a timeout for example, nothing is lost: the pages stay in flight, and the
+    next call carries on from the same place. When the iterator is dropped, they are cancelled.
+
+    Attributes:
+        bookmark: The place behind everything that was delivered or reported so far.
+    """
+
+    def __init__(self, fetcher: Fetcher, walk: Walk, on_invalid: OnInvalid) -> None:
+        self.bookmark: Bookmark | None = walk.bookmark
+        self._fetcher = fetcher
+        self._walk = walk
+        self._on_invalid = on_invalid
+        self._prefetch: Prefetch[Slice] = Prefetch()
+        self._failure: tuple[Exception, Bookmark | None] | None = None  # to be raised behind the page delivered last
+        self._running = False
+        self._ended = False
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> TaskPage:
+        if self._running:
+            raise RuntimeError("another task waits for the next page of this walk; start a walk for each of them")
+        self._running = True
+        try:
+            page = await self._next_page()
+        except asyncio.CancelledError:
+            raise
+        except BaseException as error:
+            self._end()
+            if isinstance(error, ApifyTasksError):
+                error.bookmark = self.bookmark
+            raise
+        finally:
+            self._running = False
+        if page is None:
+            raise StopAsyncIteration
+        return page
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        await self.aclose()
+
+    async def aclose(self) -> None:
+        """End the walk, and wait until nothing of it is in flight any more."""
+        await cancelled(self._end())
+
+    def _end(self) -> list[asyncio.Task[Slice]]:
+        self._ended = True
+        return self._prefetch.clear()
+
+    async def _next_page(self) -> TaskPage | None:
+        """Return the next page that holds a task; `None` at the end."""
+        while not self._ended:
+            self._raise_failure()
+            self._fetcher.check_open()
+            self._fill()
+            if not self._prefetch:
+                self._ended = True
+                break
+            task = await self._prefetch.first()
+            if task is None:  # another task called aclose
+                break
+            try:
+                page = self._deliver(self._walk.receive(self._fetcher.result(task, self._walk.awaited)))
+            finally:
+                del task  # its exception's traceback leads here: a cycle
+            if page.items:
+                self._fill()
+                return page
+        return None
+
+    def _fill(self) -> None:
+        """Start what can be started, so that the next pages are on their way while the consumer works."""
+        # What closes the client while a page is sorted out must not take that page away.
+        while (
+            not self._fetcher.closing.is_set()
+            and len(self._prefetch) < self._fetcher.concurrency
+            and (request := self._walk.next_request())
+        ):
+            self._prefetch.add(self._fetcher.start(request))
+
+    def _deliver(self, step: Step) -> TaskPage:
+        if step.restarted:
+            self._prefetch.clear()
+        tasks, count = self._sort_out(step)
+        response = step.response
+        counts = self._fetcher.counts
+        counts["tasks"] += len(tasks)
+        counts["reseeks"] += step.restarted
+        counts["duplicates"] += len(response.items) - len(step.fresh)
+        self.bookmark = step.bookmark_behind(count)
+        return TaskPage(
+            response.total, step.offset, response.limit, response.desc, len(tasks), tuple(tasks), self.bookmark
+        )
+
+    def _sort_out(self, step: Step) -> tuple[Sequence[Task], int]:
+        """Return the tasks to deliver, and how many of the new items have been dealt with by that."""
+        items = step.items
+        if not step.response.invalid:
+            return cast("tuple[Task, ...]", items), len(items)
+        tasks = []
+        for index, item in enumerate(items):
+            if isinstance(item, Task):
+                tasks.append(item)
+                continue
+            self._fetcher.counts["invalid"] += 1
+            self._handle(item, step, index)
+            if self._failure is not None:
+                return tasks, index
+        return tasks, len(items)
+
+    def _handle(self, error: InvalidTaskError, step: Step, index: int) -> None:
+        """Do as `on_invalid` says; what is raised by that, whatever it is, is raised at the place of the item."""
+        if self._on_invalid == "raise":
+            self._failure = error, step.bookmark_behind(index + 1)
+        elif self._on_invalid == "skip":
+            logger.warning("left out: %s", error.problem)
+        else:
+            try:
+                self._on_invalid(error)
+            except Exception as failure:  # noqa: BLE001
+                self._failure = failure, step.bookmark_behind(index + 1)
+
+    def _raise_failure(self) -> None:
+        if self._failure is not None:
+            failure, self.bookmark = self._failure
+            self._failure = None
+            try:
+                raise failure
+            finally:
+                del failure  # its traceback leads here: a cycle

@@ -1,0 +1,273 @@
+"""What can go wrong.
+
+::
+
+    ApifyTasksError
+     +-- ClientClosedError
+     +-- ConfigurationError (also ValueError)
+     +-- TransportError
+     |    +-- CertificateError
+     |    +-- RequestTimeoutError (also TimeoutError)
+     +-- ResponseError
+     |    +-- BadRequestError          400
+     |    +-- AuthenticationError      401
+     |    +-- PermissionDeniedError    403
+     |    +-- NotFoundError            404
+     |    +-- RateLimitedError         429
+     |    +-- ServerError              5xx
+     +-- InvalidResponseError
+     |    +-- InvalidTaskError
+     |    +-- ResponseTooLargeError
+     +-- DriftError
+
+Every message says in one line what failed, where in the list, after how many attempts, and what to do about it.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, ClassVar
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from datetime import datetime
+
+    from apify_tasks_async.models import Bookmark
+
+__all__ = [
+    "ApifyTasksError",
+    "AuthenticationError",
+    "BadRequestError",
+    "CertificateError",
+    "ClientClosedError",
+    "ConfigurationError",
+    "DriftError",
+    "InvalidResponseError",
+    "InvalidTaskError",
+    "NotFoundError",
+    "PermissionDeniedError",
+    "RateLimitedError",
+    "RequestTimeoutError",
+    "ResponseError",
+    "ResponseTooLargeError",
+    "ServerError",
+    "TransportError",
+]
+
+
+class ApifyTasksError(Exception):
+    """The base of every error that this library raises on purpose.
+
+    Attributes:
+        problem: What failed, without where and how often.
+        offset: The `offset` of the request that failed, or `None` if no request was involved.
+        limit: The `limit` of that request.
+        desc: Whether that request asked for descending order.
+        attempts: How many attempts were made at it.
+        bookmark: Where a walk can carry on (pass it as `after`); `None` if nothing was delivered yet, or if the
+            error is not that of a walk.
+
+    Example:
+        >>> try:
+        ...     raise ServerError("boom", status=503, offset=1000, limit=1000, desc=False, attempts=5)
+        ... except ApifyTasksError as error:
+        ...     print(error.offset, error.attempts)
+        1000 5
+    """
+
+    advice: ClassVar[str] = ""
+    """What to do about it, as the end of the message."""
+
+    def __init__(
+        self,
+        problem: str,
+        *,
+        offset: int | None = None,
+        limit: int | None = None,
+        desc: bool | None = None,
+        attempts: int | None = None,
+        bookmark: Bookmark | None = None,
+    ) -> None:
+        super().__init__(problem)
+        self.problem = problem
+        self.offset = offset
+        self.limit = limit
+        self.desc = desc
+        self.attempts = attempts
+        self.bookmark = bookmark
+
+    def __str__(self) -> str:
+        where = self._where()
+        message = f"{self.problem} ({where})" if where else self.problem
+        return f"{message}; {self.advice}" if self.advice else message
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({str(self)!r})"
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _restore, (type(self), self.args), self.__dict__
+
+    def _where(self) -> str:
+        parts = [
+            f"{name}={value}"
+            for name, value in (("offset", self.offset), ("limit", self.limit), ("desc", self.desc))
+            if value is not None
+        ]
+        if self.attempts is not None:
+            parts.append(f"after {self.attempts} attempt{'' if self.attempts == 1 else 's'}")
+        return ", ".join(parts)
+
+
+def _restore(kind: type[ApifyTasksError], arguments: tuple[Any, ...]) -> ApifyTasksError:
+    # Keyword-only arguments make the inherited way of copying and pickling exceptions, kind(*args), fail.
+    error = kind.__new__(kind)
+    error.args = arguments
+    return error
+
+
+class ClientClosedError(ApifyTasksError):
+    """The client, or the session that it borrowed, was closed before or during the call."""
+
+    advice = "create a new TasksClient, or keep this one open for as long as it is used"
+
+
+class ConfigurationError(ApifyTasksError, ValueError):
+    """The client cannot work as it was set up: no token, an unusable base URL, or another event loop."""
+
+
+class TransportError(ApifyTasksError):
+    """No complete response arrived: DNS, connection, TLS, a disconnect, or a truncated or garbled message."""
+
+    advice = "check the network, the host name and any proxy, then try again"
+
+
+class CertificateError(TransportError):
+    """The server's TLS certificate was not accepted. It is never tried again."""
+
+    advice = "check the base URL, the clock and the trusted certificates of this machine"
+
+
+class RequestTimeoutError(TransportError, TimeoutError):
+    """An attempt took longer than `timeout` seconds, its body included."""
+
+    advice = "raise `timeout`, lower `page_size`, or try again later"
+
+
+class ResponseError(ApifyTasksError):
+    """The API answered with a status other than 200.
+
+    Attributes:
+        status: The HTTP status.
+        type: The `type` in the API's error document, such as `rate-limit-exceeded`; `None` if there was none.
+        message: The API's own message; `None` if there was none.
+        retry_after: Seconds that the server asked to wait, from `Retry-After`; `None` if it did not.
+    """
+
+    advice = "check the base URL and whether something between here and the API answers in its place"
+
+    def __init__(
+        self,
+        problem: str,
+        *,
+        status: int,
+        type: str | None = None,  # noqa: A002  the API's name for it
+        message: str | None = None,
+        retry_after: float | None = None,
+        **where: Any,
+    ) -> None:
+        super().__init__(problem, **where)
+        self.status = status
+        self.type = type
+        self.message = message
+        self.retry_after = retry_after
+
+
+class BadRequestError(ResponseError):
+    """400: the API did not accept a parameter."""
+
+    advice = "check the arguments; if they are as documented, the API has changed"
+
+
+class AuthenticationError(ResponseError):
+    """401: the token is missing, wrong or revoked."""
+
+    advice = "check the token: Apify Console, Settings, API & Integrations shows the valid ones"
+
+
+class PermissionDeniedError(ResponseError):
+    """403: the token is valid, but may not list the tasks."""
+
+    advice = "use a token whose scope includes reading tasks"
+
+
+class NotFoundError(ResponseError):
+    """404: there is no such endpoint at the base URL."""
+
+    advice = "check the base URL: it goes without /v2"
+
+
+class RateLimitedError(ResponseError):
+    """429: too many requests, after all the waits that the retry policy allows."""
+
+    advice = "lower `rate_limit` or `concurrency`, or try again later"
+
+
+class ServerError(ResponseError):
+    """5xx: the API, or a gateway in front of it, failed."""
+
+    advice = "try again later; https://status.apify.com tells whether the platform has trouble"
+
+
+class InvalidResponseError(ApifyTasksError):
+    """A 200 that is not the documented JSON document, or one that is too large.
+
+    Attributes:
+        status: The HTTP status, which is not 200 but another 2xx if the response held nothing.
+    """
+
+    advice = "check the base URL and any proxy; if they are right, the API has changed"
+
+    def __init__(self, problem: str, *, status: int = 200, **where: Any) -> None:
+        super().__init__(problem, **where)
+        self.status = status
+
+
+class ResponseTooLargeError(InvalidResponseError):
+    """The decoded body of a response is larger than `max_body_bytes`. It is never tried again."""
+
+    advice = "raise `max_body_bytes`, or lower `page_size`"
+
+
+class InvalidTaskError(InvalidResponseError):
+    """One item of a page is not a task as documented.
+
+    Attributes:
+        offset: The place of the item in the list, counted as `offset` is.
+        task_id: The item's `id` if it has one.
+        created_at: The item's `createdAt` if it can be read.
+        problems: What is wrong with it, a line each: `createdAt: required`.
+        raw: The item as it came.
+    """
+
+    advice = "pass on_invalid='skip' to leave such tasks out, or a function to be told of each"
+
+    def __init__(
+        self,
+        problem: str,
+        *,
+        task_id: str | None = None,
+        created_at: datetime | None = None,
+        problems: Sequence[str] = (),
+        raw: Any = None,
+        **where: Any,
+    ) -> None:
+        super().__init__(problem, **where)
+        self.task_id = task_id
+        self.created_at = created_at
+        self.problems = tuple(problems)
+        self.raw = raw
+
+
+class DriftError(ApifyTasksError):
+    """The list changed faster than it could be read, or more tasks share one `createdAt` than fit into a page."""
+
+    advice = "carry on with after=error.bookmark when the list is quieter, or with a larger page_size"

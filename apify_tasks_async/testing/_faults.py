@@ -1,0 +1,184 @@
+"""What can go wrong on request: the faults, and the script that says which request each of them strikes."""
+
+from __future__ import annotations
+
+import enum
+from random import Random
+from threading import Lock
+from typing import Any, Final, get_args
+
+import attrs
+import orjson
+
+from apify_tasks_async.testing import _checks
+
+__all__ = [
+    "ABSENT",
+    "Disconnect",
+    "Fault",
+    "FaultScript",
+    "Hang",
+    "MalformedItem",
+    "MalformedJson",
+    "SlowBody",
+    "Status",
+    "TruncatedBody",
+]
+
+
+class _Absent(enum.Enum):
+    ABSENT = "absent"
+
+    def __repr__(self) -> str:
+        return self.name
+
+
+ABSENT: Final = _Absent.ABSENT
+"""As the value of a `MalformedItem`: the field is left out."""
+
+
+def _json_value(_: Any, attribute: attrs.Attribute[Any], value: Any) -> None:
+    try:
+        orjson.dumps(None if value is ABSENT else value)
+    except TypeError:
+        raise TypeError(f"{attribute.alias} must be ABSENT or fit into JSON, got {value!r}") from None
+
+
+_optional_text = _checks.one_of(str, None)
+
+
+@attrs.frozen
+class Status:
+    """Another status than 200, with the API's error document unless there is a body of its own.
+
+    Example:
+        >>> Status(429, retry_after=2).status
+        429
+    """
+
+    status: int = attrs.field(validator=_checks.integer(200, 599))
+    """The HTTP status, 200 to 599."""
+
+    retry_after: str | float | None = attrs.field(
+        default=None, kw_only=True, validator=_checks.one_of(str, int, float, None)
+    )
+    """The header Retry-After, as it is sent: seconds, an HTTP date, or nonsense. `None`: no header."""
+
+    type: str | None = attrs.field(default=None, kw_only=True, validator=_optional_text)
+    """The `type` in the error document; `None`: the one that the API has for the status."""
+
+    message: str | None = attrs.field(default=None, kw_only=True, validator=_optional_text)
+    """The `message` in the error document; `None`: one that goes with the status."""
+
+    body: str | bytes | None = attrs.field(default=None, kw_only=True, validator=_checks.one_of(str, bytes, None))
+    """Sent in place of the error document, such as a gateway's HTML, or nothing: `""`."""
+
+
+@attrs.frozen
+class Disconnect:
+    """The connection is closed before any byte of an answer.
+
+    aiohttp's client sends a GET again by itself after that: to fail one of its requests takes `times=2`.
+    """
+
+
+@attrs.frozen
+class TruncatedBody:
+    """The body ends, and the connection with it, before as many bytes have come as Content-Length said."""
+
+
+@attrs.frozen
+class Hang:
+    """No answer until `FakeApify.clear_faults()`; the one that was due then comes."""
+
+
+@attrs.frozen
+class SlowBody:
+    """The head of the answer comes at once, its body drips.
+
+    Example:
+        >>> SlowBody(0.5).seconds
+        0.5
+    """
+
+    seconds: float = attrs.field(validator=_checks.number())
+    """How long the body takes in all, in seconds."""
+
+
+@attrs.frozen
+class MalformedJson:
+    """A complete 200 whose body is cut-off JSON."""
+
+
+@attrs.frozen
+class MalformedItem:
+    """A page with one item that is not as documented. A page without an item at that place stays as it is.
+
+    Example:
+        >>> MalformedItem(index=3, field="createdAt", value=ABSENT).value
+        ABSENT
+    """
+
+    index: int = attrs.field(default=0, validator=_checks.integer(0))
+    """The place of the item in its page, from 0."""
+
+    field: str = attrs.field(default="name", validator=_checks.text)
+    """The field, by its name on the wire, such as `createdAt`."""
+
+    value: Any = attrs.field(default=None, validator=_json_value)
+    """What the field holds instead: anything that fits into JSON, or `ABSENT`."""
+
+
+Fault = Status | Disconnect | TruncatedBody | Hang | SlowBody | MalformedJson | MalformedItem
+"""Everything that `FakeApify.fail` takes."""
+
+
+def _fault(_: Any, attribute: attrs.Attribute[Any], value: Any) -> None:
+    if not isinstance(value, Fault):
+        names = ", ".join(kind.__name__ for kind in get_args(Fault))
+        raise TypeError(f"{attribute.alias} must be one of {names}, got {value!r}")
+
+
+@attrs.define(on_setattr=attrs.setters.NO_OP)
+class _Rule:
+    """Which requests a fault strikes, and how many more."""
+
+    fault: Fault = attrs.field(validator=_fault)
+    times: int | None = attrs.field(validator=attrs.validators.optional(_checks.integer(1)))
+    probability: float = attrs.field(validator=_checks.number(maximum=1))
+    offset: int | None = attrs.field(validator=attrs.validators.optional(_checks.integer(0)))
+
+    def strikes(self, offset: int | None, random: Random) -> bool:
+        """Decide whether the fault strikes a request of that offset, and count it if it does."""
+        if self.times == 0 or (self.offset is not None and self.offset != offset):
+            return False
+        if random.random() >= self.probability:
+            return False
+        if self.times is not None:
+            self.times -= 1
+        return True
+
+
+class FaultScript:
+    """The faults to come. Any thread may use it."""
+
+    def __init__(self, *, seed: int) -> None:
+        self._lock = Lock()
+        self._random = Random(seed)  # noqa: S311 - it picks requests to fail, reproducibly
+        self._rules: list[_Rule] = []
+
+    def add(self, fault: Fault, *, times: int | None, probability: float, offset: int | None) -> None:
+        """Plan a fault."""
+        rule = _Rule(fault, times, probability, offset)
+        with self._lock:
+            self._rules = [rule for rule in self._rules if rule.times != 0] + [rule]
+
+    def clear(self) -> None:
+        """Plan nothing any more."""
+        with self._lock:
+            self._rules = []
+
+    def next(self, offset: int | None) -> Fault | None:
+        """Return the fault that strikes a request of that offset: the first one planned that does."""
+        with self._lock:
+            return next((rule.fault for rule in self._rules if rule.strikes(offset, self._random)), None)

@@ -1,0 +1,224 @@
+"""The endpoint as its server sees it: what was asked, and what to answer (pure)."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections import deque
+from collections.abc import Callable, Mapping
+from http import HTTPStatus
+from typing import Any
+
+import attrs
+import orjson
+
+from apify_tasks_async.testing._faults import ABSENT, Fault, MalformedItem, MalformedJson, Status
+
+__all__ = [
+    "DEFAULT_LIMIT",
+    "PATH",
+    "Answer",
+    "Query",
+    "RateWindow",
+    "RecordedRequest",
+    "accepts_gzip",
+    "error_answer",
+    "given_token",
+    "page_answer",
+    "spoil",
+    "status_answer",
+]
+
+PATH = "/v2/actor-tasks"
+DEFAULT_LIMIT = 1000
+_JSON = "application/json; charset=utf-8"
+
+
+@attrs.frozen
+class RecordedRequest:
+    """A request to the endpoint, as `FakeApify.requests` has it."""
+
+    offset: int | None
+    """The `offset` asked for, 0 if there was none; `None` if it could not be read."""
+
+    limit: int | None
+    """The `limit` asked for; `None` if there was none, or if it could not be read."""
+
+    desc: bool | None
+    """The `desc` asked for, false if there was none; `None` if it could not be read."""
+
+    authorised: bool
+    """Whether the right token came with it."""
+
+    at: float
+    """When it came, in seconds of the monotonic clock: the distance between two of them has a meaning."""
+
+
+_NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?", re.ASCII | re.IGNORECASE)
+
+
+def _read_number(text: str) -> int | None:
+    # float() alone would take "nan", "infinity", "1_000" and digits of every script.
+    value = float(text) if _NUMBER.fullmatch(text) else math.nan
+    return int(value) if 0 <= value < math.inf else None
+
+
+def _read_boolean(text: str) -> bool | None:
+    return {"1": True, "true": True, "0": False, "false": False}.get(text)
+
+
+@attrs.frozen
+class Query:
+    """What a request asks for."""
+
+    offset: int | None
+    limit: int | None
+    desc: bool | None
+    problem: str | None
+    """What is wrong with a parameter."""
+
+    @classmethod
+    def read(cls, parameters: Mapping[str, str]) -> Query:
+        """Read the query parameters; those that are absent have their documented defaults, `limit` has `None`."""
+        values: dict[str, Any] = {"offset": 0, "limit": None, "desc": False}
+        problem = None
+        readers: tuple[tuple[str, Callable[[str], Any], str], ...] = (
+            ("offset", _read_number, "a number >= 0"),
+            ("limit", _read_number, "a number >= 0"),
+            ("desc", _read_boolean, "1, true, 0 or false"),
+        )
+        for name, read, expected in readers:
+            if name in parameters:
+                values[name] = read(parameters[name])
+                if values[name] is None:
+                    given = f"{parameters[name]:.60}"
+                    problem = problem or f'Invalid input: the parameter "{name}" must be {expected}, got "{given}".'
+        return cls(**values, problem=problem)
+
+
+def given_token(headers: Mapping[str, str], parameters: Mapping[str, str]) -> str | None:
+    """Return the token that came as Bearer, or else as a query parameter, as the API takes it."""
+    scheme, _, token = headers.get("Authorization", "").partition(" ")
+    return token.strip() if scheme.lower() == "bearer" else parameters.get("token")
+
+
+_REFUSED = re.compile(r"q=0(\.0*)?", re.ASCII)
+
+
+def accepts_gzip(header: str) -> bool:
+    """Decide whether a client with that Accept-Encoding takes gzip."""
+    for part in header.lower().split(","):
+        coding, _, weight = part.partition(";")
+        if coding.strip() == "gzip":
+            return not _REFUSED.fullmatch(weight.strip())
+    return False
+
+
+class RateWindow:
+    """The requests that were accepted lately."""
+
+    def __init__(self) -> None:
+        self._accepted: deque[float] = deque()
+
+    def accepts(self, rate: float, now: float) -> bool:
+        """Decide whether another request fits into a rate, and count it if it does.
+
+        Args:
+            rate: Requests per second. One that is no integer is kept over the time that makes it one: 0.5 is one
+                request in two seconds.
+            now: The monotonic time, in seconds.
+        """
+        capacity = math.ceil(rate)
+        oldest = now - capacity / rate
+        while self._accepted and self._accepted[0] <= oldest:
+            self._accepted.popleft()
+        if len(self._accepted) >= capacity:
+            return False
+        self._accepted.append(now)
+        return True
+
+
+@attrs.frozen
+class Answer:
+    """A response before it is sent."""
+
+    status: int
+    body: bytes
+    headers: Mapping[str, str] = attrs.field(factory=dict)
+
+
+def page_answer(*, total: int, offset: int, limit: int, desc: bool, items: list[bytes]) -> Answer:
+    """Answer with a page of tasks that are JSON already."""
+    # By hand: the items need not be decoded, and a number of the query may be larger than the encoder takes.
+    head = b'{"data":{"total":%d,"offset":%d,"limit":%d,"desc":%s,"count":%d,"items":[' % (
+        total,
+        offset,
+        limit,
+        b"true" if desc else b"false",
+        len(items),
+    )
+    return Answer(200, b"".join((head, b",".join(items), b"]}}")), {"Content-Type": _JSON})
+
+
+_ERRORS = {
+    400: ("invalid-input", "Invalid input: the request contains invalid data."),
+    401: ("user-or-token-not-found", "No user has this token: it is wrong, or was revoked."),
+    403: ("insufficient-permissions", "The token does not have the permission to list tasks."),
+    404: ("page-not-found", "There is no API endpoint at this URL."),
+    405: ("method-not-allowed", "This endpoint can only be requested with GET."),
+    429: ("rate-limit-exceeded", "Too many requests: the rate limit of this resource is exceeded."),
+    500: ("internal-server-error", "The server failed unexpectedly, and the failure was logged."),
+}
+
+
+def _usual_error(status: int) -> tuple[str, str]:
+    if status in _ERRORS:
+        return _ERRORS[status]
+    if status not in set(HTTPStatus):
+        return "unknown-error", f"The request failed with status {status}."
+    phrase = HTTPStatus(status).phrase
+    return phrase.lower().replace(" ", "-"), f"The request failed: {phrase}."
+
+
+def error_answer(status: int, *, error_type: str | None = None, message: str | None = None) -> Answer:
+    """Answer with the API's error document."""
+    usual_type, usual_message = _usual_error(status)
+    error = {
+        "type": usual_type if error_type is None else error_type,
+        "message": usual_message if message is None else message,
+    }
+    return Answer(status, orjson.dumps({"error": error}), {"Content-Type": _JSON})
+
+
+def status_answer(fault: Status) -> Answer:
+    """Answer with the status that a fault asks for."""
+    answer = error_answer(fault.status, error_type=fault.type, message=fault.message)
+    headers = dict(answer.headers)
+    body = answer.body
+    if fault.body is not None:
+        body = fault.body.encode() if isinstance(fault.body, str) else fault.body
+        if body.lstrip().startswith(b"<"):
+            headers["Content-Type"] = "text/html; charset=utf-8"
+    if fault.retry_after is not None:
+        headers["Retry-After"] = str(fault.retry_after)
+    return attrs.evolve(answer, body=body, headers=headers)
+
+
+def spoil(answer: Answer, fault: Fault | None) -> Answer:
+    """Return the answer with the fault in its document, if it is a page and the fault is one of documents."""
+    if answer.status != HTTPStatus.OK:
+        return answer
+    match fault:
+        case MalformedJson():
+            return attrs.evolve(answer, body=answer.body[: len(answer.body) // 2])
+        case MalformedItem(index, field, value):
+            document = orjson.loads(answer.body)
+            items = document["data"]["items"]
+            if index >= len(items):
+                return answer
+            items[index].pop(field, None)
+            if value is not ABSENT:
+                items[index][field] = value
+            return attrs.evolve(answer, body=orjson.dumps(document))
+        case _:
+            return answer

@@ -1,0 +1,385 @@
+"""The server: it listens, records, answers, and fails as it is told to."""
+
+from __future__ import annotations
+
+import asyncio
+import gzip
+import time
+from collections.abc import Callable, Iterable
+from contextlib import ExitStack
+from typing import Any, Self, cast
+
+import attrs
+from aiohttp import hdrs, web
+
+from apify_tasks_async.models import Task
+from apify_tasks_async.testing import _checks
+from apify_tasks_async.testing._faults import Disconnect, Fault, FaultScript, Hang, SlowBody, Status, TruncatedBody
+from apify_tasks_async.testing._protocol import (
+    DEFAULT_LIMIT,
+    PATH,
+    Answer,
+    Query,
+    RateWindow,
+    RecordedRequest,
+    accepts_gzip,
+    error_answer,
+    given_token,
+    page_answer,
+    spoil,
+    status_answer,
+)
+from apify_tasks_async.testing._tasks import TaskList, make_task
+from apify_tasks_async.testing._thread import LoopThread
+
+__all__ = ["FakeApify"]
+
+_HOST = "127.0.0.1"
+_SLOW_PIECES = 10
+# Connections are aborted before: this is for one that is being accepted at that moment.
+_SHUTDOWN_TIMEOUT = 0.1
+
+
+def _initial_tasks(tasks: int | Iterable[Task]) -> Iterable[Task]:
+    if isinstance(tasks, Iterable):
+        return tasks
+    refusal = f"tasks must be an integer >= 0 or an iterable of Task, got {tasks!r}"
+    if type(tasks) is not int:
+        raise TypeError(refusal)
+    if tasks < 0:
+        raise ValueError(refusal)
+    return map(make_task, range(tasks))
+
+
+@attrs.define(eq=False, repr=False)
+class FakeApify:
+    """A server on loopback that serves `GET /v2/actor-tasks` as the API does.
+
+    https://docs.apify.com/api/v2/actor-tasks-get describes what it does. `async with` runs it in the event loop of
+    the caller, `with` in a thread of its own, for code without asyncio. It can be started again after it was stopped,
+    with the tasks that it has by then. Every member may be used from any thread.
+
+    A request is recorded, then `on_request` is called, then its answer is fixed; only then the latency passes.
+
+    Args:
+        tasks: The tasks to begin with, or how many to make.
+        token: The token that it accepts, as `Authorization: Bearer` or as the query parameter `token`.
+        latency: Seconds before every answer.
+        rate_limit: Requests per second, all above it are answered with 429; `None`: unlimited.
+        max_limit: The most tasks in one page.
+        seed: What faults with a probability and shuffled ties depend on.
+        port: The port to listen on; 0: one that is free.
+
+    Raises:
+        TypeError: An argument is of the wrong type.
+        ValueError: An argument is out of its range, or two tasks have one id.
+
+    Example:
+        >>> import asyncio
+        >>> from apify_tasks_async.testing import FakeApify
+        >>> async def main() -> None:
+        ...     async with FakeApify(tasks=2500) as api:
+        ...         print(api.url.startswith("http://127.0.0.1:"), len(api.tasks), api.requests)
+        >>> asyncio.run(main())
+        True 2500 []
+    """
+
+    _initial: int | Iterable[Task] = attrs.field(default=0, alias="tasks")
+
+    token: str = attrs.field(
+        default="fake-token-of-no-account", kw_only=True, validator=_checks.text, on_setattr=attrs.setters.frozen
+    )
+    """The token that it accepts."""
+
+    latency: float = attrs.field(default=0.0, kw_only=True, validator=_checks.number())
+    """Seconds before every answer. May be changed while it runs."""
+
+    rate_limit: float | None = attrs.field(
+        default=None, kw_only=True, validator=attrs.validators.optional(_checks.number(positive=True))
+    )
+    """Requests per second; `None`: unlimited. May be changed while it runs."""
+
+    max_limit: int = attrs.field(default=DEFAULT_LIMIT, kw_only=True, validator=_checks.integer(1))
+    """The most tasks in one page. May be changed while it runs."""
+
+    _seed: int = attrs.field(default=0, kw_only=True, validator=_checks.one_of(int))
+    _port: int = attrs.field(default=0, kw_only=True, validator=_checks.integer(0, 65535))
+
+    reported_total: int | None = attrs.field(
+        default=None, init=False, validator=attrs.validators.optional(_checks.integer(0))
+    )
+    """The `total` of every answer, whatever is true; `None`: what is true."""
+
+    shuffle_ties: bool = attrs.field(default=False, init=False, validator=_checks.one_of(bool))
+    """Whether tasks with equal creation times come in another order on each request."""
+
+    on_request: Callable[[RecordedRequest], object] | None = attrs.field(
+        default=None, init=False, validator=attrs.validators.optional(attrs.validators.is_callable())
+    )
+    """Called with each request before it is answered, in the thread of the server. It may change the list.
+
+    If it raises, the request is answered with a plain 500, and the traceback is logged.
+    """
+
+    requests: list[RecordedRequest] = attrs.field(factory=list, init=False)
+    """Every request to the endpoint so far, refused ones included."""
+
+    in_flight: int = attrs.field(default=0, init=False)
+    """How many requests are being answered now."""
+
+    _tasks: TaskList = attrs.field(init=False)
+    _faults: FaultScript = attrs.field(init=False)
+    _rate: RateWindow = attrs.field(factory=RateWindow, init=False)
+    _clock: Callable[[], float] = attrs.field(default=time.monotonic, init=False)
+    _released: asyncio.Event = attrs.field(factory=asyncio.Event, init=False)
+    _loop: asyncio.AbstractEventLoop | None = attrs.field(default=None, init=False)
+    _runner: web.ServerRunner | None = attrs.field(default=None, init=False)
+    _thread: ExitStack = attrs.field(factory=ExitStack, init=False)
+
+    def __attrs_post_init__(self) -> None:
+        self._tasks = TaskList(_initial_tasks(self._initial), seed=self._seed)
+        self._faults = FaultScript(seed=self._seed)
+        # Nothing is to hold on to an iterable that was read to its end.
+        self._initial = 0
+
+    @property
+    def url(self) -> str:
+        """The base URL, without `/v2`.
+
+        Raises:
+            RuntimeError: The server does not run.
+        """
+        if self._runner is None:
+            raise RuntimeError("FakeApify does not run: enter it with `async with` or `with`, or await start()")
+        return f"http://{_HOST}:{self._runner.addresses[0][1]}"
+
+    @property
+    def tasks(self) -> tuple[Task, ...]:
+        """The tasks that there are, by `created_at`, equal ones in the order of their creation."""
+        return self._tasks.snapshot()
+
+    def create_task(self, **fields: Any) -> Task:
+        """Add a task, the newest unless it is given a `created_at`.
+
+        Args:
+            **fields: Any field of `Task`; the others are plausible.
+
+        Returns:
+            The task.
+
+        Raises:
+            TypeError: There is no such field, or a value that does not fit into it.
+            ValueError: Another task has that id, or a time is naive.
+
+        Example:
+            >>> api = FakeApify(tasks=2)
+            >>> api.create_task(name="mine") == api.tasks[-1]
+            True
+        """
+        return self._tasks.create(fields)
+
+    def delete_task(self, id: str) -> Task:  # noqa: A002 - a task's field is called so
+        """Remove a task.
+
+        Args:
+            id: The id of the task.
+
+        Returns:
+            The task that was removed.
+
+        Raises:
+            KeyError: There is no task with that id.
+
+        Example:
+            >>> api = FakeApify(tasks=2)
+            >>> api.delete_task(api.tasks[0].id).name, len(api.tasks)
+            ('my-task-0', 1)
+        """
+        return self._tasks.remove(id)
+
+    def fail(self, fault: Fault, *, times: int | None = 1, probability: float = 1.0, offset: int | None = None) -> None:
+        """Let requests to the endpoint fail. Of several faults that would strike a request, the first planned does.
+
+        Args:
+            fault: What happens to them.
+            times: How many requests it strikes; `None`: all, until `clear_faults`.
+            probability: How likely it strikes each, 0 to 1, decided by the seed.
+            offset: Strike only requests of that `offset`; `None`: of any.
+
+        Raises:
+            TypeError: An argument is of the wrong type.
+            ValueError: An argument is out of its range.
+
+        Example:
+            >>> from apify_tasks_async.testing import Disconnect, Status
+            >>> api = FakeApify(tasks=2500)
+            >>> api.fail(Status(503), times=2, offset=1000)
+            >>> api.fail(Disconnect(), times=None, probability=0.05)
+        """
+        self._faults.add(fault, times=times, probability=probability, offset=offset)
+
+    def clear_faults(self) -> None:
+        """Forget every fault that was planned, and answer the requests that hang."""
+        self._faults.clear()
+        released, self._released = self._released, asyncio.Event()
+        if self._loop is not None:
+            self._loop.call_soon_threadsafe(released.set)
+
+    async def start(self) -> None:
+        """Listen, in the running event loop.
+
+        Raises:
+            RuntimeError: It is listening already.
+            OSError: The port is taken.
+        """
+        if self._runner is not None:
+            raise RuntimeError(f"FakeApify runs already, at {self.url}")
+        # The handler is cancelled when its client hangs up, and in_flight falls.
+        server = web.Server(self._handle, handler_cancellation=True, access_log=None)
+        runner = web.ServerRunner(server, shutdown_timeout=_SHUTDOWN_TIMEOUT)
+        await runner.setup()
+        await web.TCPSite(runner, _HOST, self._port).start()
+        self._runner = runner
+        self._loop = asyncio.get_running_loop()
+        # An event belongs to the loop in which it was first waited for.
+        self._released = asyncio.Event()
+
+    async def stop(self) -> None:
+        """Close every connection, and listen no more; at once, whatever is being answered. It may be repeated."""
+        runner, self._runner, self._loop = self._runner, None, None
+        if runner is None:
+            return
+        for site in runner.sites:
+            await site.stop()
+        for connection in cast(web.Server, runner.server).connections:
+            # Closing would wait for a client that does not read what was sent to it. One that hung up has none.
+            if connection.transport is not None:
+                connection.transport.abort()
+        await runner.cleanup()
+
+    async def __aenter__(self) -> Self:
+        await self.start()
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.stop()
+
+    def __enter__(self) -> Self:
+        with ExitStack() as stack:
+            thread = LoopThread()
+            stack.callback(thread.close)
+            thread.run(self.start())
+            stack.callback(lambda: thread.run(self.stop()))
+            self._thread = stack.pop_all()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._thread.close()
+
+    async def _handle(self, request: web.BaseRequest) -> web.StreamResponse:
+        if request.path != PATH:
+            return _response(request, error_answer(404))
+        self.in_flight += 1
+        try:
+            return await self._serve(request)
+        finally:
+            self.in_flight -= 1
+
+    async def _serve(self, request: web.BaseRequest) -> web.StreamResponse:
+        query = Query.read(request.query)
+        token = given_token(request.headers, request.query)
+        recorded = RecordedRequest(query.offset, query.limit, query.desc, token == self.token, self._clock())
+        self.requests.append(recorded)
+        if self.on_request is not None:
+            self.on_request(recorded)
+        # In this order: another thread may clear the faults in between, and the request must not hang for ever.
+        released = self._released
+        fault = self._faults.next(query.offset)
+        answer = status_answer(fault) if isinstance(fault, Status) else self._answer(request.method, token, query)
+        if self.rate_limit is not None:
+            limit = {"X-RateLimit-Limit": f"{self.rate_limit:.15g}"}
+            answer = attrs.evolve(answer, headers={**answer.headers, **limit})
+        await asyncio.sleep(self.latency)
+        if isinstance(fault, Hang):
+            await released.wait()
+        try:
+            return await _send(request, spoil(answer, fault), fault)
+        except ConnectionError:
+            # The client hung up, or the server stopped, a moment ago: no error, aiohttp is about to be told.
+            return await _until_cancelled()
+
+    def _answer(self, method: str, token: str | None, query: Query) -> Answer:
+        if method != hdrs.METH_GET:
+            return error_answer(405)
+        if not token:
+            return error_answer(401, error_type="token-not-provided", message="The request came without a token.")
+        if token != self.token:
+            return error_answer(401)
+        if self.rate_limit is not None and not self._rate.accepts(self.rate_limit, self._clock()):
+            return error_answer(429)
+        if query.problem is not None:
+            return error_answer(400, message=query.problem)
+        return self._page(query)
+
+    def _page(self, query: Query) -> Answer:
+        # A query without a problem has both.
+        offset, desc = cast(int, query.offset), cast(bool, query.desc)
+        limit = min(query.limit or DEFAULT_LIMIT, self.max_limit)
+        total, items = self._tasks.page(offset, limit, desc=desc, shuffle_ties=self.shuffle_ties)
+        if self.reported_total is not None:
+            total = self.reported_total
+        return page_answer(total=total, offset=offset, limit=limit, desc=desc, items=items)
+
+
+def _response(request: web.BaseRequest, answer: Answer) -> web.Response:
+    headers = dict(answer.headers)
+    body = answer.body
+    if body and accepts_gzip(request.headers.get(hdrs.ACCEPT_ENCODING, "")):
+        headers[hdrs.CONTENT_ENCODING] = "gzip"
+        # The lowest level: on loopback time is dearer than bytes.
+        body = gzip.compress(body, compresslevel=1, mtime=0)
+    return web.Response(status=answer.status, body=body, headers=headers)
+
+
+async def _send(request: web.BaseRequest, answer: Answer, fault: Fault | None) -> web.StreamResponse:
+    # A handler is cancelled when its connection is lost: as long as it runs, there is one.
+    transport = cast(asyncio.Transport, request.transport)
+    response = _response(request, answer)
+    has_body = request.method != hdrs.METH_HEAD
+    match fault:
+        case Disconnect():
+            transport.abort()
+            return await _until_cancelled()
+        case TruncatedBody() if has_body:
+            pieces = _pieces(cast(bytes, response.body), 2)
+            await (await _begin(request, response)).write(pieces[0])
+            transport.close()
+            return await _until_cancelled()
+        case SlowBody(seconds) if has_body:
+            pieces = _pieces(cast(bytes, response.body), _SLOW_PIECES)
+            stream = await _begin(request, response)
+            for piece in pieces:
+                await asyncio.sleep(seconds / len(pieces))
+                await stream.write(piece)
+            return stream
+        case _:
+            return response
+
+
+async def _begin(request: web.BaseRequest, response: web.Response) -> web.StreamResponse:
+    """Send the head of a response."""
+    stream = web.StreamResponse(status=response.status, headers=response.headers)
+    stream.content_length = len(cast(bytes, response.body))
+    await stream.prepare(request)
+    return stream
+
+
+async def _until_cancelled() -> web.StreamResponse:
+    """Wait until aiohttp notices that the connection is gone: there is nothing left to return."""
+    never: asyncio.Future[web.StreamResponse] = asyncio.get_running_loop().create_future()
+    return await never
+
+
+def _pieces(body: bytes, count: int) -> list[bytes]:
+    size = max(len(body) // count, 1)
+    return [body[start : start + size] for start in range(0, len(body), size)]

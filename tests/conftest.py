@@ -1,0 +1,99 @@
+"""What all tests share."""
+
+import asyncio
+import gc
+import inspect
+import os
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import pytest_asyncio
+from hypothesis import settings
+from support import MakeClient
+
+from apify_tasks_async import RetryPolicy, TasksClient
+from apify_tasks_async.testing import FakeApify
+
+pytest_plugins = ["pytester"]
+
+# The machine's load is nobody's promise, so no example has a deadline.
+settings.register_profile("suite", deadline=None)
+settings.register_profile("drift", deadline=None, max_examples=12_000)
+settings.load_profile("suite")
+
+
+def pytest_collection_finish() -> None:
+    """Spare the collector that runs behind each test what has been imported by now."""
+    gc.collect()
+    gc.freeze()
+
+
+def _open_sockets() -> set[str]:
+    """Return the sockets of this process, as far as the operating system tells."""
+    names = set()
+    for entry in Path("/proc/self/fd").glob("*"):
+        try:
+            target = os.readlink(entry)  # noqa: PTH115  Path.readlink would make a path of socket:[123]
+        except OSError:
+            continue
+        if target.startswith("socket:"):
+            names.add(target)
+    return names
+
+
+@pytest_asyncio.fixture
+async def _clean_loop() -> AsyncIterator[None]:
+    """Fail an asynchronous test that leaves a task, an exception that nobody retrieved, or a socket."""
+    loop = asyncio.get_running_loop()
+    sockets = _open_sockets()
+    complaints: list[dict[str, Any]] = []
+    loop.set_exception_handler(lambda _, context: complaints.append(context))
+    yield
+    gc.collect()
+    async with asyncio.timeout(5):
+        while (left := asyncio.all_tasks() - {asyncio.current_task()}) or _open_sockets() - sockets:
+            if left and not any(task.cancelling() for task in left):
+                break  # nobody is about to end them
+            await asyncio.sleep(0)
+    assert set() == left
+    assert [] == complaints
+
+
+@pytest.fixture(autouse=True)
+def _nothing_left_behind(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Keep the environment's token out of the tests, and look behind the asynchronous ones."""
+    monkeypatch.delenv("APIFY_TOKEN", raising=False)
+    monkeypatch.delenv("APIFY_API_BASE_URL", raising=False)
+    if inspect.iscoroutinefunction(getattr(request, "function", None)):
+        request.getfixturevalue("_clean_loop")
+
+
+@pytest_asyncio.fixture
+async def api() -> AsyncIterator[FakeApify]:
+    """Return a running API with 2,500 tasks."""
+    async with FakeApify(tasks=2500) as api:
+        yield api
+
+
+@pytest_asyncio.fixture
+async def make_client(api: FakeApify) -> AsyncIterator[MakeClient]:
+    """Return a factory of clients of that API, without waits between attempts; they are closed after the test."""
+    clients: list[TasksClient] = []
+
+    defaults: dict[str, Any] = {"base_url": api.url, "retry": RetryPolicy(base_delay=0), "rate_limit": None}
+
+    def make(**options: Any) -> TasksClient:
+        clients.append(TasksClient(api.token, **defaults | options))
+        return clients[-1]
+
+    yield make
+    for client in clients:
+        await client.close()
+
+
+@pytest.fixture
+def client(make_client: MakeClient) -> TasksClient:
+    """Return a client of that API."""
+    return make_client()

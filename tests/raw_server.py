@@ -1,0 +1,150 @@
+"""A server that says exactly what it is told to, byte by byte, and counts what it is asked."""
+
+import asyncio
+import contextlib
+import enum
+import json
+import socket
+import ssl
+import struct
+from collections.abc import Iterable
+from functools import partial
+from types import TracebackType
+from typing import Self
+
+import attrs
+
+__all__ = ["EMPTY_PAGE", "RawServer", "Reply", "Then", "message"]
+
+EMPTY_PAGE = json.dumps(
+    {"data": {"total": 0, "offset": 0, "limit": 1000, "desc": False, "count": 0, "items": []}}
+).encode()
+"""The document of a list without tasks."""
+
+
+class Then(enum.Enum):
+    """What becomes of the connection after a reply."""
+
+    READ = "the next request is read"
+    CLOSE = "it is closed"
+    RESET = "it is reset"
+    HANG = "nothing more is said"
+
+
+@attrs.frozen
+class Reply:
+    """The answer to one request."""
+
+    pieces: Iterable[bytes] = ()
+    then: Then = Then.READ
+    pause: float = 0.0
+    """Seconds before each piece."""
+
+
+def message(
+    body: bytes = EMPTY_PAGE, *headers: str, status: str = "200 OK", length: int | None = None, then: Then = Then.READ
+) -> Reply:
+    """Return a reply with a `Content-Length`, which is that of the body unless another one is given."""
+    length = len(body) if length is None else length
+    lines = [f"HTTP/1.1 {status}", f"Content-Length: {length}", *headers, "", ""]
+    return Reply(["\r\n".join(lines).encode(), body], then)
+
+
+class RawServer:
+    """Answers the requests with the replies, in their order; the last one serves for all that follow.
+
+    With a `greeting` it says that at once, before any request, and reads none.
+
+    Attributes:
+        requests: The head of each request.
+        connections: How many connections were accepted, TLS handshakes that failed included.
+        open: How many of them are open.
+    """
+
+    def __init__(self, *replies: Reply, tls: ssl.SSLContext | None = None, greeting: bytes = b"") -> None:
+        self.requests: list[str] = []
+        self.connections = 0
+        self._replies = list(replies)
+        self._tls = tls
+        self._greeting = greeting
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self._listener.settimeout(0)
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    @property
+    def url(self) -> str:
+        """The base URL."""
+        return f"{'https' if self._tls else 'http'}://127.0.0.1:{self._listener.getsockname()[1]}"
+
+    @property
+    def open(self) -> int:
+        """How many connections are open."""
+        return len(self._tasks)
+
+    async def __aenter__(self) -> Self:
+        self._accepting = asyncio.create_task(self._accept())
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        tasks = {self._accepting, *self._tasks}
+        for task in tasks:
+            task.cancel()
+        await asyncio.wait(tasks)
+        self._listener.close()
+
+    async def _accept(self) -> None:
+        loop = asyncio.get_running_loop()
+        while True:
+            connection, _ = await loop.sock_accept(self._listener)
+            self.connections += 1
+            task = loop.create_task(self._serve(connection))
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
+            # Not left to the task, which may be cancelled before it begins.
+            task.add_done_callback(partial(_close, connection))
+
+    async def _serve(self, connection: socket.socket) -> None:
+        loop = asyncio.get_running_loop()
+        reader = asyncio.StreamReader()
+        protocol = asyncio.StreamReaderProtocol(reader)
+        try:
+            transport, _ = await loop.connect_accepted_socket(lambda: protocol, connection, ssl=self._tls)
+        except OSError:
+            return  # the client does not accept the certificate
+        writer = asyncio.StreamWriter(transport, protocol, reader, loop)
+        try:
+            # A client may hang up whenever it likes.
+            with contextlib.suppress(OSError, asyncio.IncompleteReadError):
+                if self._greeting:
+                    writer.write(self._greeting)
+                    await reader.read()
+                while await self._answer(reader, writer):
+                    pass
+        finally:
+            transport.abort()
+
+    async def _answer(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bool:
+        """Answer one request, and tell whether there may be another one on this connection."""
+        head = await reader.readuntil(b"\r\n\r\n")
+        reply = self._replies[min(len(self.requests), len(self._replies) - 1)]
+        self.requests.append(head.decode())
+        for piece in reply.pieces:
+            await asyncio.sleep(reply.pause)
+            writer.write(piece)
+            await writer.drain()
+        if reply.then is Then.HANG:
+            await reader.read()
+        elif reply.then is Then.RESET:
+            # The system sends a reset when a socket is closed that does not linger.
+            linger = struct.pack("ii", 1, 0)
+            writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
+        elif reply.then is Then.CLOSE:
+            writer.close()
+            await writer.wait_closed()
+        return reply.then is Then.READ
+
+
+def _close(connection: socket.socket, _: asyncio.Task[None]) -> None:
+    connection.close()

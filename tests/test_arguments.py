@@ -1,0 +1,431 @@
+"""What is accepted as an argument, and how the rest is refused."""
+
+import functools
+import math
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from documents import property_test
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from apify_tasks_async import ConfigurationError, TasksClient
+from apify_tasks_async._arguments import (
+    check_boolean,
+    check_integer,
+    check_number,
+    check_plain_function,
+    check_token,
+    normalise_base_url,
+)
+
+TOKEN = "apify_api_0123456789abcdefghijklmnopqrstuvwxyz"
+SECRET = "hunter2"
+TOO_LARGE = 10**5000
+"""An integer that no float can hold, and that Python refuses to write."""
+
+
+@pytest.mark.parametrize("value", [0, 1, 2, 1000])
+def test_integers_within_bounds(value: int) -> None:
+    """Both bounds are within."""
+    check_integer("limit", value, least=0, most=1000)
+    check_integer("limit", value, least=0)
+
+
+@pytest.mark.parametrize("value", [True, False, 2.0, "2", None, [2]])
+def test_other_types_are_no_integers(value: Any) -> None:
+    """What merely looks like an integer is a TypeError that names the argument and the value."""
+    with pytest.raises(TypeError) as caught:
+        check_integer("limit", value, least=0)
+
+    assert f"limit must be an integer, got {value!r}" == str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("value", "most", "expected"),
+    [
+        (0, None, "limit must be at least 1, got 0"),
+        (-1, None, "limit must be at least 1, got -1"),
+        (0, 1000, "limit must be from 1 to 1000, got 0"),
+        (1001, 1000, "limit must be from 1 to 1000, got 1001"),
+        (TOO_LARGE, None, "limit must fit into 64 bits, got an integer of 16610 bits"),
+        (-TOO_LARGE, None, "limit must fit into 64 bits, got an integer of 16610 bits"),
+    ],
+    ids=["zero", "negative", "below", "above", "too large", "too small"],
+)
+def test_integers_out_of_bounds(value: int, most: int | None, expected: str) -> None:
+    """An integer out of bounds is a ValueError that names the argument, the bounds and the value."""
+    with pytest.raises(ValueError, match=r"\Alimit must ") as caught:
+        check_integer("limit", value, least=1, most=most)
+
+    assert expected == str(caught.value)
+
+
+@pytest.mark.parametrize("value", [1, 0.001, 1e300, 5e-324])
+def test_numbers_within_bounds(value: float) -> None:
+    """Integers and fractions are numbers."""
+    check_number("timeout", value, above=0)
+    check_number("timeout", value, least=0)
+
+
+def test_least_number_is_within_bounds() -> None:
+    """The least value is accepted."""
+    check_number("base_delay", 0, least=0)
+    check_number("base_delay", -0.0, least=0)
+
+
+@pytest.mark.parametrize("value", [True, False, "1", None, 1j, [1]])
+def test_other_types_are_no_numbers(value: Any) -> None:
+    """What merely looks like a number is a TypeError that names the argument and the value."""
+    with pytest.raises(TypeError) as caught:
+        check_number("timeout", value)
+
+    assert f"timeout must be a number, got {value!r}" == str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("value", "bounds", "expected"),
+    [
+        (math.nan, {}, "timeout must be finite, got nan"),
+        (math.inf, {"above": 0}, "timeout must be finite, got inf"),
+        (-math.inf, {"least": 0}, "timeout must be finite, got -inf"),
+        (TOO_LARGE, {"above": 0}, "timeout must be finite, got an integer of 16610 bits"),
+        (0, {"above": 0}, "timeout must be greater than 0, got 0"),
+        (-0.5, {"above": 0}, "timeout must be greater than 0, got -0.5"),
+        (-0.5, {"least": 0}, "timeout must be at least 0, got -0.5"),
+    ],
+    ids=["nan", "inf", "minus inf", "too large", "zero", "not above", "below"],
+)
+def test_numbers_out_of_bounds(value: float, bounds: dict[str, float], expected: str) -> None:
+    """A number out of bounds, or that is no finite one, is a ValueError that names the argument and the value."""
+    with pytest.raises(ValueError, match=r"\Atimeout must be ") as caught:
+        check_number("timeout", value, **bounds)
+
+    assert expected == str(caught.value)
+
+
+@pytest.mark.parametrize("value", [True, False])
+def test_booleans(value: Any) -> None:
+    """True and False are booleans."""
+    check_boolean("desc", value)
+
+
+@pytest.mark.parametrize("value", [0, 1, None, "true", ""])
+def test_other_types_are_no_booleans(value: Any) -> None:
+    """What is merely true or false is a TypeError that names the argument and the value."""
+    with pytest.raises(TypeError) as caught:
+        check_boolean("desc", value)
+
+    assert f"desc must be True or False, got {value!r}" == str(caught.value)
+
+
+async def asynchronous(_: object) -> None:
+    """Return, once awaited."""
+
+
+class AsynchronousCallable:
+    """Is called like a function, and returns a coroutine."""
+
+    __call__ = staticmethod(asynchronous)
+
+    def method(self, _: object) -> None:
+        """Do nothing."""
+
+
+class AsynchronousMethod:
+    """Is called like a function, and returns a coroutine."""
+
+    async def __call__(self, _: object) -> None:
+        """Return, once awaited."""
+
+
+@pytest.mark.parametrize("value", [print, [].append, AsynchronousCallable().method, int, functools.partial(print, 1)])
+def test_plain_functions(value: Callable[..., object]) -> None:
+    """Whatever can be called without being awaited is a plain function."""
+    check_plain_function("on_attempt", value)
+
+
+@pytest.mark.parametrize(
+    "value", [None, "print", 1, asynchronous, functools.partial(asynchronous, 1), AsynchronousMethod()]
+)
+def test_no_plain_functions(value: Any) -> None:
+    """What cannot be called, or must be awaited, is a TypeError that names the argument and the value."""
+    with pytest.raises(TypeError) as caught:
+        check_plain_function("on_attempt", value)
+
+    assert f"on_attempt must be a plain function, got {value!r}" == str(caught.value)
+
+
+@pytest.mark.parametrize("token", [TOKEN, "x", "!~", "with:colon=and/slash+plus"])
+def test_usable_tokens(token: str) -> None:
+    """Every token of visible ASCII characters is accepted."""
+    check_token(token)
+
+
+@pytest.mark.parametrize(
+    "token",
+    [
+        f"{TOKEN} ",
+        f" {TOKEN}",
+        f"{TOKEN}\n",
+        f"{TOKEN}\r\nX-Injected: yes",
+        f"{TOKEN}\x00",
+        f"{TOKEN}\x7f",
+        f"{TOKEN}é",
+        f"{TOKEN}\ud800",
+        f"two {TOKEN}",
+        " ",
+        "\n",
+    ],
+)
+def test_unusable_tokens(token: str) -> None:
+    """A token that cannot be sent as it is is refused, with a hint, and without being shown."""
+    with pytest.raises(ConfigurationError) as caught:
+        check_token(token)
+
+    expected = "token must consist of visible ASCII characters; is there a space or a line break at its end?"
+    assert expected == str(caught.value)
+
+
+def test_empty_token() -> None:
+    """An empty token, such as that of an unset variable of a deployment, is refused with what to do."""
+    with pytest.raises(ConfigurationError) as caught:
+        check_token("")
+
+    assert "token is empty; set APIFY_TOKEN, or pass a token from Apify Console" == str(caught.value)
+
+
+@pytest.mark.parametrize("token", [TOKEN.encode(), [TOKEN], {"token": TOKEN}, 1, True])
+def test_other_types_are_no_tokens(token: Any) -> None:
+    """What is no string is a TypeError that names its type, and does not show it."""
+    with pytest.raises(TypeError) as caught:
+        check_token(token)
+
+    assert f"token must be a string, got {type(token).__name__}" == str(caught.value)
+
+
+@given(st.text(min_size=1))
+@property_test
+def test_tokens_are_never_shown(token: str) -> None:
+    """Whatever is the matter with a token, it is not repeated."""
+    shown = ""
+    try:
+        check_token(f"{SECRET}{token}")
+    except ConfigurationError as error:
+        shown = f"{error!r} {error}"
+    assert SECRET not in shown
+
+
+@pytest.mark.parametrize(
+    ("base_url", "expected"),
+    [
+        ("https://api.apify.com", "https://api.apify.com"),
+        ("https://api.apify.com/", "https://api.apify.com"),
+        ("https://api.apify.com//", "https://api.apify.com"),
+        ("https://api.apify.com/v2", "https://api.apify.com"),
+        ("https://api.apify.com/v2/", "https://api.apify.com"),
+        ("https://api.apify.com//v2//", "https://api.apify.com"),
+        ("HTTPS://API.Apify.COM/v2", "https://api.apify.com"),
+        (" https://api.apify.com\n", "https://api.apify.com"),
+        ("https://proxy.example/apify/v2/", "https://proxy.example/apify"),
+        ("https://proxy.example/v22", "https://proxy.example/v22"),
+        ("https://proxy.example/v2/apify", "https://proxy.example/v2/apify"),
+        ("https://proxy.example/a%2Fb%20c/v2", "https://proxy.example/a%2Fb%20c"),
+        ("https://proxy.example:8443", "https://proxy.example:8443"),
+        ("https://api.apify.com:443", "https://api.apify.com"),
+        ("https://192.0.2.1", "https://192.0.2.1"),
+        ("https://[2001:db8::1]:8443/v2", "https://[2001:db8::1]:8443"),
+        ("https://under_score.example", "https://under_score.example"),
+        ("https://bücher.example", "https://xn--bcher-kva.example"),
+        (f"https://{'a' * 63}.example", f"https://{'a' * 63}.example"),
+        ("http://localhost:8000/v2", "http://localhost:8000"),
+        ("http://LocalHost", "http://localhost"),
+        ("http://api.localhost", "http://api.localhost"),
+        ("http://127.0.0.1", "http://127.0.0.1"),
+        ("http://127.255.255.254:81", "http://127.255.255.254:81"),
+        ("http://[::1]:8000", "http://[::1]:8000"),
+    ],
+)
+def test_usable_base_urls(base_url: str, expected: str) -> None:
+    """A base URL may have a port, a path and an address, and may end with the `/v2` that the documentation has."""
+    assert expected == str(normalise_base_url(base_url, allow_insecure=False))
+
+
+@pytest.mark.parametrize(
+    ("base_url", "expected"),
+    [
+        ("http://proxy.example", "http://proxy.example"),
+        ("http://10.0.0.1:8080/v2", "http://10.0.0.1:8080"),
+        ("http://127.0.0.1.example", "http://127.0.0.1.example"),
+        ("http://notlocalhost", "http://notlocalhost"),
+        ("http://localhost.example", "http://localhost.example"),
+        ("http://0.0.0.0", "http://0.0.0.0"),
+        ("http://[2001:db8::1]", "http://[2001:db8::1]"),
+    ],
+)
+def test_insecure_base_urls(base_url: str, expected: str) -> None:
+    """Plain http to a host that is not loopback needs to be allowed."""
+    with pytest.raises(ConfigurationError) as caught:
+        normalise_base_url(base_url, allow_insecure=False)
+
+    assert (
+        f"base_url must begin with https:// unless the host is loopback, got {base_url!r}; "
+        "allow_insecure=True sends the token in the clear"
+    ) == str(caught.value)
+    assert expected == str(normalise_base_url(base_url, allow_insecure=True))
+
+
+NO_HOST = "base_url must begin with https:// and a host name, got "
+NO_USER = "base_url must not hold a user or a password; the token is all that is needed"
+NO_QUERY = "base_url must have neither query nor fragment, got "
+UNUSABLE = "base_url is no usable URL: "
+
+
+@pytest.mark.parametrize(
+    ("base_url", "expected"),
+    [
+        ("", f"{NO_HOST}''"),
+        ("api.apify.com", f"{NO_HOST}'api.apify.com'"),
+        ("//api.apify.com", f"{NO_HOST}'//api.apify.com'"),
+        ("/v2", f"{NO_HOST}'/v2'"),
+        ("https://", f"{NO_HOST}'https://'"),
+        ("https:///v2", f"{NO_HOST}'https:///v2'"),
+        ("https:api.apify.com", f"{NO_HOST}'https:api.apify.com'"),
+        ("ftp://api.apify.com", f"{NO_HOST}'ftp://api.apify.com'"),
+        ("file:///etc/passwd", f"{NO_HOST}'file:///etc/passwd'"),
+        ("https://api.apify.com ", f"{NO_HOST}'https://api.apify.com '"),
+        ("https://api apify.com", f"{NO_HOST}'https://api apify.com'"),
+        (f"https://{SECRET}@api.apify.com", NO_USER),
+        (f"https://user:{SECRET}@api.apify.com", NO_USER),
+        (f"https://:{SECRET}@api.apify.com", NO_USER),
+        (f"user:{SECRET}@api.apify.com", f"{NO_HOST}'...@api.apify.com'"),
+        (f"https:user:{SECRET}@api.apify.com", f"{NO_HOST}'...@api.apify.com'"),
+        (f"https:\\\\user:{SECRET}@api.apify.com", f"{NO_HOST}'...@api.apify.com'"),
+        (f"ftp://api.apify.com?token={SECRET}", f"{NO_HOST}'ftp://api.apify.com?...'"),
+        (f"https://api.apify.com?token={SECRET}", f"{NO_QUERY}'https://api.apify.com?...'"),
+        (f"https://api.apify.com/v2?token={SECRET}#x", f"{NO_QUERY}'https://api.apify.com/v2?...'"),
+        (f"https://api.apify.com#{SECRET}", f"{NO_QUERY}'https://api.apify.com#...'"),
+    ],
+)
+def test_unusable_base_urls(base_url: str, expected: str) -> None:
+    """A base URL that cannot be used is refused for its reason, and shown without what may be secret."""
+    with pytest.raises(ConfigurationError) as caught:
+        normalise_base_url(base_url, allow_insecure=True)
+
+    assert expected == str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("base_url", "shown"),
+    [
+        ("https://api.apify.com:99999", "https://api.apify.com:99999"),
+        ("https://api.apify.com:https", "https://api.apify.com:https"),
+        ("https://[::1", "https://[::1"),
+        ("https://api..apify.com", "https://api..apify.com"),
+        (f"https://{'a' * 64}.example", f"https://{'a' * 64}.example"),
+        (f"https://{'a' * 300}", f"https://{'a' * 300}"),
+        ("https://\ud800.example", "https://\ud800.example"),
+        (f"https://user:{SECRET}@api.apify.com:x", "https://...@api.apify.com:x"),
+        (f"https://user:{SECRET}/@api.apify.com:x", "https://...@api.apify.com:x"),
+        (f"https://user:{SECRET}\n@[api", "https://...@[api"),
+        (f"https://user:{SECRET}?x@api.apify.com:x", "https://..."),
+        (f"https://{SECRET}@[]@", "https://...@"),
+        (f"https://user:{SECRET}@\u2100.example", "https://...@\u2100.example"),
+    ],
+)
+def test_unparsable_base_urls(base_url: str, shown: str) -> None:
+    """A base URL that is none is refused in one line, which shows it, at most 200 characters, without a password."""
+    with pytest.raises(ConfigurationError) as caught:
+        normalise_base_url(base_url, allow_insecure=True)
+
+    message = str(caught.value)
+    assert message.startswith(f"{UNUSABLE}{repr(shown)[:200]}")
+    assert SECRET not in message
+    assert message.isprintable()
+
+
+@pytest.mark.parametrize("base_url", [b"https://api.apify.com", 1, ["https://api.apify.com"]])
+def test_other_types_are_no_base_urls(base_url: Any) -> None:
+    """What is no string is a TypeError."""
+    with pytest.raises(TypeError) as caught:
+        normalise_base_url(base_url, allow_insecure=True)
+
+    assert f"base_url must be a string, got {base_url!r}" == str(caught.value)
+
+
+def refusal(base_url: str) -> str:
+    """Return why a base URL is refused; an empty text if it is not."""
+    try:
+        url = normalise_base_url(base_url, allow_insecure=True)
+    except ConfigurationError as error:
+        return f"{error!r} {error}"
+    assert (None, None, "", "") == (url.user, url.password, url.query_string, url.fragment)
+    return ""
+
+
+url_texts = st.text(st.sampled_from("h0aé:/?#[]@%.\\ \n\x00\ud800\u2100٣"), max_size=12)
+
+
+@given(st.text() | url_texts | url_texts.map("https://{}".format))
+@property_test
+def test_base_url_is_usable_or_a_configuration_error(base_url: str) -> None:
+    """No text raises another error, nor makes a message of two lines."""
+    assert refusal(base_url).isprintable()
+
+
+@given(st.sampled_from(["https://", "http://", "https:", "", "//"]), url_texts, url_texts, url_texts)
+@example("https://", "user:", "[", "[")
+@property_test
+def test_passwords_are_never_shown(scheme: str, before: str, after: str, host: str) -> None:
+    """Whatever is the matter with a base URL, what stands before its @ is not repeated."""
+    assert SECRET not in refusal(f"{scheme}{before}{SECRET}{after}@{host}")
+
+
+@given(st.sampled_from("?#"), url_texts, url_texts)
+@property_test
+def test_queries_are_never_shown(mark: str, before: str, after: str) -> None:
+    """Whatever is the matter with a base URL, its query, in which a token may stand, is not repeated."""
+    assert SECRET not in refusal(f"https://h{mark}{before}{SECRET}{after}")
+
+
+@pytest.mark.parametrize(
+    ("options", "error", "message"),
+    [
+        ({"token": ""}, ConfigurationError, "token is empty"),
+        ({"token": 1}, TypeError, "token must be a string, got int"),
+        ({"base_url": "api.apify.com"}, ConfigurationError, "base_url must begin with https://"),
+        ({"base_url": "http://proxy.example"}, ConfigurationError, "allow_insecure=True"),
+        ({"session": "x"}, TypeError, "session must be an aiohttp.ClientSession, got 'x'"),
+        ({"concurrency": 0}, ValueError, "concurrency must be at least 1, got 0"),
+        ({"concurrency": True}, TypeError, "concurrency must be an integer, got True"),
+        ({"rate_limit": 0}, ValueError, "rate_limit must be greater than 0, got 0"),
+        ({"timeout": math.inf}, ValueError, "timeout must be finite, got inf"),
+        ({"timeout": None}, TypeError, "timeout must be a number, got None"),
+        ({"retry": 3}, TypeError, "retry must be a RetryPolicy, got 3"),
+        ({"max_body_bytes": 0}, ValueError, "max_body_bytes must be at least 1, got 0"),
+        ({"allow_insecure": 1}, TypeError, "allow_insecure must be True or False, got 1"),
+        ({"on_attempt": 1}, TypeError, "on_attempt must be a plain function, got 1"),
+        pytest.param({"on_attempt": asynchronous}, TypeError, "on_attempt must be a plain function", id="asynchronous"),
+    ],
+    ids=str,
+)
+def test_client_refuses_what_it_cannot_use(options: dict[str, Any], error: type[Exception], message: str) -> None:
+    """Every argument of the client is checked when it is made."""
+    with pytest.raises(error, match=message):
+        TasksClient(**({"token": TOKEN} | options))
+
+
+@pytest.mark.parametrize(
+    ("on_invalid", "error", "message"),
+    [
+        ("ignore", ValueError, "on_invalid must be 'raise', 'skip' or a function, got 'ignore'"),
+        (None, ValueError, "on_invalid must be 'raise', 'skip' or a function, got None"),
+        (asynchronous, TypeError, "on_invalid must be a plain function, got <function asynchronous"),
+    ],
+    ids=["word", "none", "asynchronous"],
+)
+def test_on_invalid_is_checked(on_invalid: Any, error: type[Exception], message: str) -> None:
+    """A walk refuses another word, and a function whose coroutine nobody would await."""
+    with pytest.raises(error, match=message):
+        TasksClient(TOKEN).iter_pages(on_invalid=on_invalid)

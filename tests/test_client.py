@@ -1,0 +1,910 @@
+"""The client: its arguments, its calls that are no walks, and its life from creation to close."""
+
+import asyncio
+import copy
+import inspect
+import logging
+import pickle
+import weakref
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import aiohttp
+import attrs
+import pytest
+from aioresponses import aioresponses
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from support import MakeClient, until
+
+from apify_tasks_async import (
+    ApifyTasksError,
+    Attempt,
+    AuthenticationError,
+    Bookmark,
+    ClientClosedError,
+    ClientStats,
+    ConfigurationError,
+    InvalidTaskError,
+    PageIterator,
+    RateLimitedError,
+    RequestTimeoutError,
+    RetryPolicy,
+    ServerError,
+    Task,
+    TasksClient,
+    TransportError,
+    WalkOptions,
+    iter_tasks,
+)
+from apify_tasks_async.testing import FakeApify, Hang, MalformedItem, Status, make_task
+
+TOKEN = "apify_api_secret"  # the tests look for it where it must not be
+
+OFFICIAL = "https://api.apify.com/v2/actor-tasks"
+
+BOOKMARK = Bookmark(datetime(2024, 1, 1, tzinfo=UTC), frozenset({"id"}), 0, desc=False)
+
+
+async def coroutine_function(_: object) -> None:
+    """Be what nobody would await."""
+
+
+Refused = tuple[str, Any, type[Exception]]
+"""An argument, a value that it must not have, and what is raised."""
+
+REFUSED_BY_CLIENT: list[Refused] = [
+    ("token", 5, TypeError),
+    ("token", b"bytes", TypeError),
+    ("token", "", ConfigurationError),
+    ("token", "with space", ConfigurationError),
+    ("token", "line\n", ConfigurationError),
+    ("token", "tökén", ConfigurationError),
+    ("base_url", 5, TypeError),
+    ("base_url", b"https://example.com", TypeError),
+    ("base_url", "", ConfigurationError),
+    ("base_url", "example.com", ConfigurationError),
+    ("base_url", "ftp://example.com", ConfigurationError),
+    ("base_url", "http://example.com", ConfigurationError),
+    ("base_url", "https://", ConfigurationError),
+    ("base_url", "https://example.com:99999", ConfigurationError),
+    ("base_url", "https://" + "a" * 64 + ".com", ConfigurationError),
+    ("session", "session", TypeError),
+    ("session", object, TypeError),
+    ("concurrency", "8", TypeError),
+    ("concurrency", None, TypeError),
+    ("concurrency", True, TypeError),
+    ("concurrency", 2.0, TypeError),
+    ("concurrency", 0, ValueError),
+    ("concurrency", -1, ValueError),
+    ("rate_limit", "60", TypeError),
+    ("rate_limit", True, TypeError),
+    ("rate_limit", 0, ValueError),
+    ("rate_limit", -0.5, ValueError),
+    ("rate_limit", float("nan"), ValueError),
+    ("rate_limit", float("inf"), ValueError),
+    ("timeout", None, TypeError),
+    ("timeout", "30", TypeError),
+    ("timeout", True, TypeError),
+    ("timeout", 0.0, ValueError),
+    ("timeout", float("inf"), ValueError),
+    ("retry", None, TypeError),
+    ("retry", 5, TypeError),
+    ("max_body_bytes", True, TypeError),
+    ("max_body_bytes", 2.0, TypeError),
+    ("max_body_bytes", 0, ValueError),
+    ("allow_insecure", 1, TypeError),
+    ("allow_insecure", None, TypeError),
+    ("on_attempt", "print", TypeError),
+    ("on_attempt", coroutine_function, TypeError),
+]
+
+REFUSED_BY_PAGE: list[Refused] = [
+    ("desc", 1, TypeError),
+    ("desc", None, TypeError),
+    ("desc", "true", TypeError),
+    ("offset", None, TypeError),
+    ("offset", "5", TypeError),
+    ("offset", True, TypeError),
+    ("offset", 2.0, TypeError),
+    ("offset", -1, ValueError),
+    ("limit", "5", TypeError),
+    ("limit", True, TypeError),
+    ("limit", 2.0, TypeError),
+    ("limit", 0, ValueError),
+    ("limit", -1, ValueError),
+]
+"""What no call accepts."""
+
+REFUSED_BY_LIST: list[Refused] = [
+    *REFUSED_BY_PAGE,
+    ("limit", None, TypeError),
+    ("limit", 1001, ValueError),
+]
+
+REFUSED_BY_WALK: list[Refused] = [
+    *REFUSED_BY_PAGE,
+    ("page_size", None, TypeError),
+    ("page_size", "5", TypeError),
+    ("page_size", True, TypeError),
+    ("page_size", 2.0, TypeError),
+    ("page_size", 0, ValueError),
+    ("page_size", 1001, ValueError),
+    ("exact", 1, TypeError),
+    ("exact", None, TypeError),
+    ("after", "bookmark", TypeError),
+    ("after", BOOKMARK.to_json(), TypeError),
+    ("on_invalid", "ignore", ValueError),
+    ("on_invalid", 5, ValueError),
+    ("on_invalid", None, ValueError),
+    ("on_invalid", coroutine_function, TypeError),
+]
+
+REFUSED_TOGETHER: list[tuple[str, dict[str, Any]]] = [
+    ("page_size must be from 4 to 1000, got 3", {"exact": True, "page_size": 3}),
+    ("offset must be 0 with after, .* got 5", {"after": BOOKMARK, "offset": 5}),
+    ("desc must be False, .* got True", {"after": BOOKMARK, "desc": True}),
+]
+
+Begin = Callable[[FakeApify, TasksClient, dict[str, Any]], object]
+
+WALKS: dict[str, Begin] = {
+    "iter_pages": lambda _, client, options: client.iter_pages(**options),
+    "iter_tasks": lambda _, client, options: client.iter_tasks(**options),
+    "module": lambda api, _, options: iter_tasks(api.token, base_url=api.url, **options),
+    "all_tasks": lambda _, client, options: client.all_tasks(**options).send(None),
+}
+"""Beginnings of a walk, in which wrong arguments are refused at once."""
+
+each_walk = pytest.mark.parametrize("begin", WALKS.values(), ids=WALKS)
+
+
+def shown(value: object) -> str:
+    """Return how a message shows a value."""
+    return str(value) if isinstance(value, float) else repr(value)
+
+
+def name_of(refused: Refused) -> str:
+    """Return the name of a parametrised test."""
+    name, value, _ = refused
+    return f"{name}={getattr(value, '__name__', shown(value)):.50}"
+
+
+class TestArguments:
+    """Whatever cannot be meant is refused before a request."""
+
+    @pytest.mark.parametrize("refused", REFUSED_BY_CLIENT, ids=name_of)
+    def test_client(self, refused: Refused) -> None:
+        """The client names the argument and the value, except that a token is not shown."""
+        name, value, kind = refused
+        arguments: dict[str, Any] = {"token": TOKEN, name: value}
+        with pytest.raises(kind, match=f"^{name} ") as caught:
+            TasksClient(**arguments)
+        assert (name == "token") is not (shown(value) in str(caught.value))
+
+    @pytest.mark.parametrize(
+        "url",
+        ["https://hunter2@example.com", "https://u:hunter2@example.com", "https://a/?hunter2", "https://a/#hunter2"],
+    )
+    def test_secrets_in_base_url(self, url: str) -> None:
+        """A base URL with something secret in it is refused, and the secret not shown."""
+        with pytest.raises(ConfigurationError, match=r"^base_url ") as caught:
+            TasksClient(TOKEN, base_url=url)
+        assert "hunter2" not in str(caught.value)
+
+    @pytest.mark.asyncio
+    @each_walk
+    @pytest.mark.parametrize("refused", REFUSED_BY_WALK, ids=name_of)
+    async def test_walk(self, api: FakeApify, client: TasksClient, begin: Begin, refused: Refused) -> None:
+        """A walk refuses at the call, and names the argument and the value."""
+        name, value, kind = refused
+        with pytest.raises(kind, match=f"^{name} must be ") as caught:
+            begin(api, client, {name: value})
+        assert shown(value) in str(caught.value)
+        assert [] == api.requests
+
+    @pytest.mark.asyncio
+    @each_walk
+    @pytest.mark.parametrize(("message", "options"), REFUSED_TOGETHER)
+    async def test_walk_together(
+        self, api: FakeApify, client: TasksClient, begin: Begin, message: str, options: dict[str, Any]
+    ) -> None:
+        """A walk refuses at the call what does not go together."""
+        with pytest.raises(ValueError, match=message):
+            begin(api, client, options)
+        assert [] == api.requests
+
+    @pytest.mark.asyncio
+    @each_walk
+    async def test_unknown(self, api: FakeApify, client: TasksClient, begin: Begin) -> None:
+        """A walk refuses at the call an argument that there is not."""
+        with pytest.raises(TypeError, match="unexpected keyword argument 'pagesize'"):
+            begin(api, client, {"pagesize": 5})
+
+    @pytest.mark.asyncio
+    @pytest.mark.parametrize("refused", REFUSED_BY_LIST, ids=name_of)
+    async def test_list_tasks(self, api: FakeApify, client: TasksClient, refused: Refused) -> None:
+        """`list_tasks` names the argument and the value."""
+        name, value, kind = refused
+        arguments: dict[str, Any] = {name: value}
+        with pytest.raises(kind, match=f"^{name} must be ") as caught:
+            await client.list_tasks(**arguments)
+        assert shown(value) in str(caught.value)
+        assert [] == api.requests
+
+    @pytest.mark.parametrize(("name", "value"), [("concurrency", True), ("token", ""), ("base_url", "ftp://a")])
+    def test_module_level(self, name: str, value: object) -> None:
+        """The function refuses at the call what the client would."""
+        arguments: dict[str, Any] = {"token": TOKEN, name: value}
+        with pytest.raises((TypeError, ValueError), match=f"^{name} "):
+            iter_tasks(**arguments)
+
+    @pytest.mark.parametrize("name", ["offset", "limit", "page_size"])
+    @pytest.mark.parametrize("sign", [1, -1])
+    def test_gigantic_numbers(self, name: str, sign: int) -> None:
+        """A number with more digits than Python writes is refused as clearly."""
+        options: Any = {name: sign * 10**5000}
+        with pytest.raises(ValueError, match=f"^{name} must fit into 64 bits"):
+            TasksClient(TOKEN).iter_tasks(**options)
+
+    @pytest.mark.parametrize("name", ["concurrency", "rate_limit", "timeout", "max_body_bytes"])
+    @pytest.mark.parametrize("digits", [400, 5000])
+    def test_gigantic_settings(self, name: str, digits: int) -> None:
+        """A setting that is no float any more, or has more digits than Python writes, is refused as clearly."""
+        options: Any = {name: 10**digits}
+        with pytest.raises(ValueError, match=rf"^{name} must "):
+            TasksClient(TOKEN, **options)
+
+    def test_generator(self) -> None:
+        """What iterates over tasks is an asynchronous generator."""
+        assert inspect.isasyncgen(TasksClient(TOKEN).iter_tasks())
+        assert inspect.isasyncgen(iter_tasks(TOKEN))
+
+
+JUNK = (
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.integers(-5, 1005)
+    | st.sampled_from([10**30, 10**400, -(10**5000), 0, 1, 3, 4, 5])
+    | st.floats()
+    | st.text()
+    | st.text().map("https://{}".format)
+    | st.binary()
+    | st.lists(st.integers())
+    | st.sampled_from(["raise", "skip", BOOKMARK, RetryPolicy(), print, object(), int, "1"])
+)
+"""Anything that somebody may pass."""
+
+DOCUMENTED = (TypeError, ValueError, ApifyTasksError)
+
+
+class TestAnyArguments:
+    """Whatever the arguments are, only documented errors come out."""
+
+    @given(
+        options=st.fixed_dictionaries({}, optional=dict.fromkeys(inspect.signature(TasksClient).parameters, JUNK)),
+    )
+    def test_client(self, options: dict[str, Any]) -> None:
+        """A client is created, or refused with a documented error."""
+        try:
+            client = TasksClient(**({"token": TOKEN} | options))
+        except DOCUMENTED:
+            pass
+        else:
+            assert "open" in repr(client)
+
+    @pytest.mark.asyncio
+    @settings(deadline=None)
+    @given(options=st.fixed_dictionaries({}, optional=dict.fromkeys(WalkOptions.__annotations__, JUNK)))
+    async def test_walk(self, options: dict[str, Any]) -> None:
+        """A walk delivers a part of the list, or is refused with a documented error."""
+        async with FakeApify(tasks=3) as api, TasksClient(api.token, base_url=api.url) as client:
+            try:
+                walk = client.iter_tasks(**options)
+            except DOCUMENTED:
+                assert [] == api.requests
+            else:
+                assert {task async for task in walk} <= set(api.tasks)
+
+    @pytest.mark.asyncio
+    @settings(deadline=None)
+    @given(
+        options=st.fixed_dictionaries(
+            {}, optional=dict.fromkeys(["offset", "limit", "desc"], JUNK | st.integers(0, 1000))
+        )
+    )
+    async def test_list_tasks(self, options: dict[str, Any]) -> None:
+        """A page is a part of the list, or is refused with a documented error."""
+        async with FakeApify(tasks=3) as api, TasksClient(api.token, base_url=api.url) as client:
+            try:
+                page = await client.list_tasks(**options)
+            except DOCUMENTED:
+                assert [] == api.requests
+            else:
+                assert {*page} <= set(api.tasks)
+
+
+@pytest.mark.asyncio
+class TestListTasks:
+    """One page, as the server gave it."""
+
+    @pytest.mark.parametrize(
+        ("options", "part"),
+        [
+            ({}, slice(0, 1000)),
+            ({"offset": 2400}, slice(2400, 2500)),
+            ({"offset": 3000}, slice(3000, 3000)),
+            ({"limit": 1}, slice(0, 1)),
+            ({"offset": 5, "limit": 7, "desc": True}, slice(5, 12)),
+        ],
+    )
+    async def test_page(self, api: FakeApify, client: TasksClient, options: dict[str, Any], part: slice) -> None:
+        """The page holds what was asked for, and what the server says of it."""
+        page = await client.list_tasks(**options)
+        asked = {"offset": 0, "limit": 1000, "desc": False} | options
+        items = tuple(reversed(api.tasks) if asked["desc"] else api.tasks)[part]
+        assert (2500, *asked.values(), len(items), items) == (
+            page.total,
+            page.offset,
+            page.limit,
+            page.desc,
+            page.count,
+            page.items,
+        )
+        assert [tuple(asked.values())] == [(sent.offset, sent.limit, sent.desc) for sent in api.requests]
+
+    async def test_clamped(self, api: FakeApify, client: TasksClient) -> None:
+        """A page with fewer tasks than asked for says so in its `limit`."""
+        api.max_limit = 250
+        page = await client.list_tasks()
+        assert (250, 250) == (page.limit, len(page))
+
+    async def test_unsorted(self) -> None:
+        """A page is handed on even if it is not in order; there is no place behind it."""
+        async with FakeApify(tasks=3) as api, TasksClient(api.token, base_url=api.url) as client:
+            api.fail(MalformedItem(field="createdAt", value="2050-01-01T00:00:00.000Z"))
+            page = await client.list_tasks()
+        assert [task.id for task in api.tasks] == [task.id for task in page]
+        assert page.bookmark is None
+
+    async def test_bookmark(self, api: FakeApify, client: TasksClient) -> None:
+        """A walk carries on behind the page."""
+        page = await client.list_tasks(limit=900)
+        assert [*api.tasks] == [*page, *await client.all_tasks(after=page.bookmark)]
+
+    async def test_invalid(self, api: FakeApify, client: TasksClient) -> None:
+        """The first item that is no task fails the page, and says where it stands."""
+        api.fail(MalformedItem(index=3))
+        with pytest.raises(InvalidTaskError) as caught:
+            await client.list_tasks(offset=10, limit=20)
+        error = caught.value
+        assert (13, 20, False, 1) == (error.offset, error.limit, error.desc, error.attempts)
+        assert (api.tasks[13].id, ("name: expected a string, got null",)) == (error.task_id, error.problems)
+
+    @pytest.mark.parametrize(("fault", "kind", "attempts"), [(401, AuthenticationError, 1), (503, ServerError, 5)])
+    async def test_error(
+        self, api: FakeApify, client: TasksClient, fault: int, kind: type[ApifyTasksError], attempts: int
+    ) -> None:
+        """An error says what was asked for, and how often."""
+        api.fail(Status(fault), times=None)
+        with pytest.raises(kind) as caught:
+            await client.list_tasks(offset=10, limit=20, desc=True)
+        error = caught.value
+        assert (10, 20, True, attempts) == (error.offset, error.limit, error.desc, error.attempts)
+        assert attempts == len(api.requests)
+        assert f"(offset=10, limit=20, desc=True, after {attempts} attempt" in str(error)
+
+    async def test_count(self, api: FakeApify, client: TasksClient) -> None:
+        """`count` is the server's total, asked for with one record."""
+        api.reported_total = 123_456
+        assert 123_456 == await client.count()
+        assert [(0, 1)] == [(sent.offset, sent.limit) for sent in api.requests]
+
+
+@pytest.mark.asyncio
+class TestStats:
+    """What the client has done so far."""
+
+    async def test_fresh(self, client: TasksClient) -> None:
+        """At first it has done nothing."""
+        assert ClientStats() == client.stats
+
+    async def test_everything(self, make_client: MakeClient) -> None:
+        """Everything that happens is counted."""
+        async with FakeApify(tasks=[make_task(0), make_task(1, name=None), make_task(2)]) as api:
+            async with (
+                aiohttp.ClientSession() as session,
+                session.get(f"{api.url}/v2/actor-tasks", headers={"Authorization": f"Bearer {api.token}"}) as response,
+            ):
+                size = len(await response.read())
+            client = make_client(base_url=api.url)
+            for status, times in ((429, 2), (503, 1)):
+                api.fail(Status(status, body=""), times=times)
+            await client.all_tasks(on_invalid="skip")
+            before = client.stats
+            api.fail(Status(403, body=""))
+            with pytest.raises(ApifyTasksError):
+                await client.count()
+        expected = ClientStats(requests=4, retries=3, rate_limited=2, pages=1, tasks=2, bytes_received=size, invalid=1)
+        assert expected == before
+        assert attrs.evolve(expected, requests=5, failures=1) == client.stats
+
+    async def test_changed_list(self, api: FakeApify, client: TasksClient) -> None:
+        """Repeated items and new beginnings are counted."""
+        pages = client.iter_pages(page_size=1000)
+        api.on_request = lambda request: request.offset == 1000 and api.delete_task(api.tasks[0].id)
+        assert 2500 == sum([len(page) async for page in pages])
+        assert (2500, 1) == (client.stats.tasks, client.stats.reseeks)
+        assert client.stats.duplicates > 0
+
+    async def test_frozen(self, client: TasksClient) -> None:
+        """A snapshot cannot be changed."""
+        with pytest.raises(attrs.exceptions.FrozenInstanceError):
+            client.stats.requests = 5  # type: ignore[misc]  # what is tested
+
+
+@pytest.mark.asyncio
+class TestOnAttempt:
+    """The function that is told of each attempt."""
+
+    async def test_attempts(self, api: FakeApify, make_client: MakeClient) -> None:
+        """It is told what was asked for, how it ended, and when it is tried again."""
+        attempts: list[Attempt] = []
+        api.fail(Status(429, retry_after=0))
+        await make_client(on_attempt=attempts.append).list_tasks(offset=5, limit=3, desc=True)
+        failed, succeeded = attempts
+        assert Attempt(5, 3, True, 1, 429, failed.error, failed.elapsed, 0.0) == failed
+        assert Attempt(5, 3, True, 2, 200, None, succeeded.elapsed, None) == succeeded
+        assert isinstance(failed.error, RateLimitedError)
+        assert min(failed.elapsed, succeeded.elapsed) > 0
+
+    async def test_no_response(self, make_client: MakeClient) -> None:
+        """Without a response there is no status."""
+        attempts: list[Attempt] = []
+        async with FakeApify() as api:
+            url = api.url
+        with pytest.raises(TransportError):
+            await make_client(base_url=url, retry=RetryPolicy(attempts=1), on_attempt=attempts.append).count()
+        assert [(None, TransportError, None)] == [(each.status, type(each.error), each.delay) for each in attempts]
+
+    @pytest.mark.parametrize("status", [None, 403, 503])
+    async def test_failure(self, api: FakeApify, make_client: MakeClient, status: int | None) -> None:
+        """What it raises comes out of the call."""
+
+        def refuse(attempt: Attempt) -> None:
+            raise LookupError(attempt.number)
+
+        if status:
+            api.fail(Status(status))
+        client = make_client(on_attempt=refuse)
+        with pytest.raises(LookupError):
+            await client.all_tasks()
+        assert 1 == len(api.requests)
+
+
+class TestEnvironment:
+    """What is not passed comes from the environment."""
+
+    @pytest.fixture(autouse=True)
+    def _environment(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setenv("APIFY_TOKEN", TOKEN)
+        monkeypatch.setenv("APIFY_API_BASE_URL", "https://of-environment.example/")
+
+    def test_base_url(self) -> None:
+        """The base URL is that of the environment, unless there is an argument."""
+        assert "of-environment.example" in repr(TasksClient())
+        assert "of-argument.example" in repr(TasksClient(base_url="https://of-argument.example"))
+
+    @pytest.mark.parametrize("value", [None, ""])
+    def test_official_base_url(self, monkeypatch: pytest.MonkeyPatch, value: str | None) -> None:
+        """Without either, it is that of Apify."""
+        monkeypatch.delenv("APIFY_API_BASE_URL") if value is None else monkeypatch.setenv("APIFY_API_BASE_URL", value)
+        assert "<TasksClient of https://api.apify.com, open>" == repr(TasksClient()).replace("/,", ",")
+
+    def test_unusable_base_url(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """An unusable base URL of the environment is refused like an argument."""
+        monkeypatch.setenv("APIFY_API_BASE_URL", "http://plain.example")
+        with pytest.raises(ConfigurationError, match=r"http://plain\.example"):
+            TasksClient()
+
+    def test_no_token(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Without a token the error says where to get one."""
+        monkeypatch.delenv("APIFY_TOKEN")
+        for create in (TasksClient, iter_tasks):
+            with pytest.raises(ConfigurationError, match=r"no token; pass token=\.\.\., or set APIFY_TOKEN"):
+                create()
+
+    @pytest.mark.parametrize("token", ["", " ", "token\n"])
+    def test_unusable_token(self, monkeypatch: pytest.MonkeyPatch, token: str) -> None:
+        """An unusable token of the environment is refused like an argument."""
+        monkeypatch.setenv("APIFY_TOKEN", token)
+        with pytest.raises(ConfigurationError, match=r"^token "):
+            TasksClient()
+
+    @pytest.mark.asyncio
+    async def test_token(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """The token is that of the environment, unless there is an argument."""
+        async with FakeApify(tasks=3, token=TOKEN) as api:
+            monkeypatch.setenv("APIFY_API_BASE_URL", api.url)
+            assert [*api.tasks] == [task async for task in iter_tasks()]
+            async with TasksClient("another") as client:
+                with pytest.raises(AuthenticationError):
+                    await client.count()
+
+
+class TestSecrecy:
+    """The token shows nowhere."""
+
+    def test_repr(self) -> None:
+        """The representation says where to and whether it is open."""
+        client = TasksClient(TOKEN, base_url="https://proxy.example/apify/v2/")
+        assert "<TasksClient of https://proxy.example/apify, open>" == repr(client)
+
+    @pytest.mark.parametrize("duplicate", [copy.copy, copy.deepcopy, pickle.dumps])
+    def test_no_copies(self, duplicate: Callable[[object], object]) -> None:
+        """A client is neither copied nor pickled."""
+        with pytest.raises(TypeError, match="TasksClient cannot be copied or pickled"):
+            duplicate(TasksClient(TOKEN))
+
+    @pytest.mark.asyncio
+    async def test_log(self, caplog: pytest.LogCaptureFixture) -> None:
+        """The log tells of each attempt, and of no token."""
+        caplog.set_level(logging.DEBUG, logger="apify_tasks_async")
+        async with (
+            FakeApify(tasks=3, token=TOKEN) as api,
+            TasksClient(TOKEN, base_url=api.url, retry=RetryPolicy(base_delay=0)) as client,
+        ):
+            api.fail(Status(503, message=f"do not send {TOKEN}"))
+            await client.count()
+            api.fail(Status(403))
+            with pytest.raises(ApifyTasksError):
+                await client.count()
+        log = [(record.levelname, record.message.partition(": ")[::2]) for record in caplog.records]
+        where = "offset=0 limit=1 desc=False attempt="
+        assert ["INFO", "DEBUG", "INFO"] == [level for level, _ in log]
+        assert [f"{where}1", f"{where}2", f"{where}1"] == [place for _, (place, _) in log]
+        texts = [text for _, (_, text) in log]
+        assert (
+            list(map(str.startswith, texts, ["the API answered 503", "200 in ", "the API answered 403"])) == [True] * 3
+        )
+        assert [True] * 2 == list(map(str.endswith, texts[::2], ["tried again in 0.000 s", "not tried again"]))
+        assert TOKEN not in caplog.text
+
+    def test_silence(self) -> None:
+        """Who does not care for the log gets none on stderr."""
+        handlers = logging.getLogger("apify_tasks_async").handlers
+        assert [logging.NullHandler] == list(map(type, handlers))
+
+
+CALLS: dict[str, Callable[[TasksClient], Any]] = {
+    "list_tasks": lambda client: client.list_tasks(),
+    "count": lambda client: client.count(),
+    "all_tasks": lambda client: client.all_tasks(),
+    "iter_tasks": lambda client: anext(client.iter_tasks()),
+    "iter_pages": lambda client: anext(client.iter_pages()),
+    "async with": lambda client: client.__aenter__(),
+}
+each_call = pytest.mark.parametrize("call", CALLS.values(), ids=CALLS)
+
+
+@pytest.mark.asyncio
+class TestClose:
+    """The end of a client."""
+
+    async def test_closed(self, client: TasksClient) -> None:
+        """`closed` and the representation tell whether `close` was called; it may be repeated."""
+        seen = [client.closed]
+        for _ in range(2):
+            await client.close()
+            seen.append(client.closed)
+        assert [False, True, True] == seen
+        assert repr(client).endswith(", closed>")
+
+    async def test_block(self, api: FakeApify) -> None:
+        """Behind an `async with` block the client is closed, and its connections are."""
+        async with TasksClient(api.token, base_url=api.url) as client:
+            await client.count()
+            assert not client.closed
+        assert client.closed
+
+    @each_call
+    @pytest.mark.parametrize("before", [0, 1])
+    async def test_later_calls(
+        self, api: FakeApify, client: TasksClient, call: Callable[[TasksClient], Any], before: int
+    ) -> None:
+        """Every later call is refused, and sends nothing."""
+        for _ in range(before):
+            await client.count()
+        await client.close()
+        with pytest.raises(ClientClosedError, match="create a new TasksClient"):
+            await call(client)
+        assert before == len(api.requests)
+
+    @pytest.mark.parametrize("name", ["list_tasks", "count"])
+    async def test_pending(self, api: FakeApify, client: TasksClient, name: str) -> None:
+        """A pending request ends with the client, also when it is closed by several at once."""
+        api.fail(Hang())
+        pending = asyncio.ensure_future(CALLS[name](client))
+        await until(lambda: api.in_flight)
+        await asyncio.gather(*(client.close() for _ in range(3)))
+        with pytest.raises(ClientClosedError, match="closed during the request") as caught:
+            await pending
+        assert 0 == caught.value.offset
+        await until(lambda: not api.in_flight)
+
+    async def test_borrowed_session(self, api: FakeApify) -> None:
+        """A borrowed session stays open."""
+        async with aiohttp.ClientSession() as session:
+            for _ in range(2):
+                async with TasksClient(api.token, base_url=api.url, session=session) as client:
+                    assert 2500 == await client.count()
+            assert not session.closed
+
+    async def test_borrowed_session_closed(self, api: FakeApify) -> None:
+        """A borrowed session that its owner closed ends the calls like a closed client."""
+        async with aiohttp.ClientSession() as session:
+            client = TasksClient(api.token, base_url=api.url, session=session)
+        for call in ("list_tasks", "all_tasks"):
+            with pytest.raises(ClientClosedError, match="the session was closed"):
+                await CALLS[call](client)
+        assert not client.closed
+
+
+class TestEventLoops:
+    """A client belongs to the loop of its first request."""
+
+    @pytest.fixture
+    def threaded(self) -> Iterator[FakeApify]:
+        """Return an API in a thread of its own."""
+        with FakeApify(tasks=100) as api:
+            yield api
+
+    def test_created_before(self, threaded: FakeApify) -> None:
+        """A client may be created, and a walk be begun, before a loop runs."""
+        client = TasksClient(threaded.token, base_url=threaded.url)
+        pages = client.iter_pages(page_size=10)
+
+        async def drain() -> list[Task]:
+            async with client:
+                return [task async for page in pages for task in page]
+
+        assert [*threaded.tasks] == asyncio.run(drain())
+
+    def test_another_loop(self, threaded: FakeApify) -> None:
+        """In another loop it says what is wrong; there it can still be closed."""
+        client = TasksClient(threaded.token, base_url=threaded.url)
+        with asyncio.Runner() as first, asyncio.Runner() as second:
+            assert 100 == first.run(client.count())
+            with pytest.raises(ConfigurationError, match="belongs to another event loop"):
+                second.run(client.count())
+            assert 100 == first.run(client.count())
+            first.run(client.close())
+
+    def test_iterator_outlives_its_loop(self, threaded: FakeApify) -> None:
+        """A half consumed iterator may be dropped when its loop is closed already."""
+        kept: list[PageIterator] = []
+
+        async def begin() -> None:
+            async with aiohttp.ClientSession() as session:
+                client = TasksClient(threaded.token, base_url=threaded.url, session=session)
+                kept.append(client.iter_pages(page_size=10))
+                await anext(kept[0])
+
+        asyncio.run(begin())
+        iterator = weakref.ref(kept[0])
+        kept.clear()
+        assert iterator() is None
+
+
+@pytest.mark.asyncio
+class TestModuleLevel:
+    """The function that opens and closes a client of its own."""
+
+    async def test_all(self, api: FakeApify) -> None:
+        """It takes the arguments of a walk."""
+        tasks = iter_tasks(api.token, base_url=api.url, desc=True, limit=1100)
+        assert [*reversed(api.tasks)][:1100] == [task async for task in tasks]
+        assert [(0, 1000, True), (1000, 100, True)] == [(sent.offset, sent.limit, sent.desc) for sent in api.requests]
+
+    async def test_left_early(self, api: FakeApify) -> None:
+        """Its client is closed when it is left, too; the fixtures look for what is open."""
+        for offset in (1000, 2000):
+            api.fail(Hang(), offset=offset)
+        async for task in iter_tasks(api.token, base_url=api.url):
+            await until(lambda: api.in_flight == 2)
+            assert api.tasks[0] == task
+            break
+        await until(lambda: not api.in_flight)
+
+    async def test_failure(self, api: FakeApify) -> None:
+        """Its client is closed when it fails, too; the fixtures look for what is open."""
+        api.fail(Status(403), offset=1000)
+        with pytest.raises(ApifyTasksError):
+            [task async for task in iter_tasks(api.token, base_url=api.url)]
+
+    async def test_never_begun(self, api: FakeApify) -> None:
+        """It does nothing before it is iterated over."""
+        tasks = iter_tasks(api.token, base_url=api.url)
+        await tasks.aclose()
+        assert [] == api.requests
+
+    async def test_session_and_concurrency(self, api: FakeApify) -> None:
+        """It borrows a session, and keeps to its concurrency."""
+        for offset in (100, 200, 300):
+            api.fail(Hang(), offset=offset)
+        async with aiohttp.ClientSession() as session:
+            tasks = iter_tasks(api.token, base_url=api.url, session=session, concurrency=2, page_size=100)
+            first = await anext(tasks)
+            await until(lambda: api.in_flight == 2)
+            assert [0, 100, 200] == [sent.offset for sent in api.requests]
+            api.clear_faults()
+            assert [*api.tasks] == [first, *[task async for task in tasks]]
+            assert not session.closed
+
+
+@pytest.mark.asyncio
+async def test_rate_limit(api: FakeApify, make_client: MakeClient) -> None:
+    """The client sends no more requests per second than it may, beyond the quarter of a second that may go at once."""
+    client = make_client(rate_limit=100)
+    await client.all_tasks(page_size=50)  # 50 requests, 25 of them at once
+    assert api.requests[-1].at - api.requests[0].at >= 0.9 * 25 / 100
+
+
+@pytest.fixture
+def mocked(monkeypatch: pytest.MonkeyPatch) -> Iterator[aioresponses]:
+    """Return aioresponses, made fit for this aiohttp."""
+
+    class Response(aiohttp.ClientResponse):
+        def __init__(self, *args: Any, **options: Any) -> None:
+            super().__init__(*args, **{"stream_writer": Writer()} | options)
+
+    class Writer:
+        output_size = 0
+
+    def stream_reader(loop: asyncio.AbstractEventLoop) -> aiohttp.StreamReader:
+        protocol = aiohttp.client_proto.ResponseHandler(loop=loop)
+        return aiohttp.StreamReader(protocol, limit=2**30, loop=loop)
+
+    monkeypatch.setattr("aioresponses.core.ClientResponse", Response)
+    monkeypatch.setattr("aioresponses.core.stream_reader_factory", stream_reader)
+    with aioresponses() as mocked:
+        yield mocked
+
+
+def document(total: int, offset: int = 0, limit: int = 1000, *, desc: bool = False) -> dict[str, Any]:
+    """Return a page of the API with as many tasks as there are at that place."""
+    items = [
+        {
+            "id": f"id-{number}",
+            "userId": "user",
+            "actId": "act",
+            "name": "name" * 50,
+            "createdAt": (BOOKMARK.created_at + timedelta(minutes=number)).isoformat(),
+            "modifiedAt": "2024-01-02T00:00:00.000Z",
+        }
+        for number in range(offset, min(total, offset + limit))
+    ]
+    data = {"total": total, "offset": offset, "limit": limit, "desc": desc, "count": len(items), "items": items}
+    return {"data": data}
+
+
+@pytest.mark.asyncio
+class TestRouting:
+    """Where requests go, and what is in them."""
+
+    @pytest.mark.parametrize(
+        ("options", "query"),
+        [
+            ({}, "offset=0&limit=1000"),
+            ({"offset": 5}, "offset=5&limit=1000"),
+            ({"limit": 7}, "offset=0&limit=7"),
+            ({"desc": True}, "offset=0&limit=1000&desc=1"),
+        ],
+    )
+    async def test_parameters(self, mocked: aioresponses, options: dict[str, Any], query: str) -> None:
+        """A page is asked for at the endpoint, with the documented parameters; `desc` is left out if it is false."""
+        mocked.get(f"{OFFICIAL}?{query}", payload=document(1, desc=bool(options.get("desc"))))
+        async with TasksClient(TOKEN) as client:
+            await client.list_tasks(**options)
+        assert [("GET", f"{OFFICIAL}?{query}")] == [
+            (
+                method,
+                str(
+                    url.with_query({name: url.query[name] for name in ("offset", "limit", "desc") if name in url.query})
+                ),
+            )
+            for method, url in mocked.requests
+        ]
+
+    @pytest.mark.parametrize(
+        ("base_url", "endpoint"),
+        [
+            ("https://api.apify.com/", OFFICIAL),
+            ("https://api.apify.com/v2", OFFICIAL),
+            ("https://api.apify.com/v2/", OFFICIAL),
+            ("https://proxy.example:8443/apify", "https://proxy.example:8443/apify/v2/actor-tasks"),
+            ("http://localhost:8080", "http://localhost:8080/v2/actor-tasks"),
+            ("http://[::1]:8080", "http://[::1]:8080/v2/actor-tasks"),
+            ("https://xn--bcher-kva.example", "https://bücher.example/v2/actor-tasks"),
+        ],
+    )
+    async def test_base_url(self, mocked: aioresponses, base_url: str, endpoint: str) -> None:
+        """The endpoint is found from every usual way to write the base URL."""
+        mocked.get(f"{endpoint}?offset=0&limit=1", payload=document(5, limit=1))
+        async with TasksClient(TOKEN, base_url=base_url) as client:
+            assert 5 == await client.count()
+
+    async def test_insecure(self, mocked: aioresponses) -> None:
+        """Plain http to any host is possible for those who ask for it."""
+        mocked.get("http://proxy.example/v2/actor-tasks?offset=0&limit=1", payload=document(5, limit=1))
+        async with TasksClient(TOKEN, base_url="http://proxy.example", allow_insecure=True) as client:
+            assert 5 == await client.count()
+
+    async def test_headers(self, mocked: aioresponses) -> None:
+        """The token goes into the header, not into the URL, and follows no redirect."""
+        mocked.get(f"{OFFICIAL}?offset=0&limit=1", payload=document(5, limit=1))
+        async with TasksClient(TOKEN) as client:
+            await client.count()
+        ((url, (call,)),) = [(url, calls) for (_, url), calls in mocked.requests.items()]
+        assert f"Bearer {TOKEN}" == call.kwargs["headers"]["Authorization"]
+        assert call.kwargs["allow_redirects"] is False
+        assert TOKEN not in str(url)
+
+    async def test_large_pages(self, mocked: aioresponses) -> None:
+        """A walk asks for page after page, however large they are."""
+        for offset in (0, 1000):
+            mocked.get(f"{OFFICIAL}?offset={offset}&limit=1000", payload=document(1500, offset))
+        async with TasksClient(TOKEN) as client:
+            assert [f"id-{number}" for number in range(1500)] == [task.id for task in await client.all_tasks()]
+
+    @pytest.mark.parametrize(
+        ("failure", "kind"),
+        [
+            (aiohttp.ClientConnectionError("refused"), TransportError),
+            (aiohttp.ServerDisconnectedError(), TransportError),
+            (aiohttp.ClientPayloadError("cut off"), TransportError),
+            (ConnectionResetError(), TransportError),
+            (TimeoutError(), RequestTimeoutError),
+            (aiohttp.ServerTimeoutError(), RequestTimeoutError),
+        ],
+        ids=lambda value: type(value).__name__ if isinstance(value, Exception) else value.__name__,
+    )
+    async def test_connection_failures(
+        self, mocked: aioresponses, failure: Exception, kind: type[ApifyTasksError]
+    ) -> None:
+        """A connection that fails is tried again as often as the policy says, then it is an error of ours."""
+        url = f"{OFFICIAL}?offset=0&limit=1"
+        retry = RetryPolicy(attempts=3, base_delay=0)
+        async with TasksClient(TOKEN, retry=retry) as client:
+            for _ in range(2):
+                mocked.get(url, exception=failure)
+            mocked.get(url, payload=document(5, limit=1))
+            assert 5 == await client.count()
+
+            mocked.get(url, exception=failure, repeat=True)
+            with pytest.raises(kind) as caught:
+                await client.count()
+        assert kind is caught.type
+        assert 3 == caught.value.attempts
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda token: TasksClient(token, base_url="ftp://host"),
+        lambda token: TasksClient(f"{token} "),
+        lambda token: TasksClient(token, concurrency=0),
+        lambda token: iter_tasks(token, base_url="ftp://host"),
+        lambda token: iter_tasks(token, page_size=0),
+    ],
+    ids=["client-url", "client-token", "client-concurrency", "function-url", "function-walk"],
+)
+def test_a_refusal_does_not_show_the_token_in_a_traceback_with_locals(make: Callable[[str], object]) -> None:
+    """Trackers record the locals of every frame: those of the library hold no token."""
+    with pytest.raises(ValueError) as caught:  # noqa: PT011  any will do
+        make("planted-token")
+    library = [frame for frame in caught.traceback if "apify_tasks_async" in str(frame.path)]
+    assert library
+    assert not [frame for frame in library if "planted-token" in repr(frame.frame.f_locals)]

@@ -1,0 +1,549 @@
+"""Whether and when a request is tried again."""
+
+import asyncio
+import math
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from typing import Any
+
+import attrs
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from raw_server import RawServer, Reply, Then, message
+from support import until
+
+from apify_tasks_async import (
+    ApifyTasksError,
+    Attempt,
+    AuthenticationError,
+    BadRequestError,
+    CertificateError,
+    ClientClosedError,
+    ConfigurationError,
+    DriftError,
+    InvalidResponseError,
+    InvalidTaskError,
+    NotFoundError,
+    PermissionDeniedError,
+    RateLimitedError,
+    RequestTimeoutError,
+    ResponseError,
+    ResponseTooLargeError,
+    RetryPolicy,
+    ServerError,
+    TasksClient,
+    TransportError,
+)
+from apify_tasks_async._retry import Budget, Outcome, Retrier, backoff, is_transient
+
+# What is tried again.
+
+
+def of_kind(kind: type[ApifyTasksError], **details: Any) -> ApifyTasksError:
+    """Return an error of the kind."""
+    return kind("boom", **({"status": 500} if issubclass(kind, ResponseError) else {}) | details)
+
+
+@pytest.mark.parametrize(
+    ("kind", "transient"),
+    [
+        (RateLimitedError, True),
+        (ServerError, True),
+        (TransportError, True),
+        (RequestTimeoutError, True),
+        (InvalidResponseError, True),
+        (BadRequestError, False),
+        (AuthenticationError, False),
+        (PermissionDeniedError, False),
+        (NotFoundError, False),
+        (ResponseError, False),
+        (CertificateError, False),
+        (ResponseTooLargeError, False),
+        (InvalidTaskError, False),
+        (ClientClosedError, False),
+        (ConfigurationError, False),
+        (DriftError, False),
+        (ApifyTasksError, False),
+    ],
+)
+def test_is_transient(kind: type[ApifyTasksError], *, transient: bool) -> None:
+    """Tried again is what time may cure, and nothing else."""
+    assert transient == is_transient(of_kind(kind))
+
+
+@pytest.mark.parametrize("error", [TimeoutError(), ConnectionError(), ValueError(), asyncio.CancelledError()])
+def test_foreign_errors_are_not_transient(error: BaseException) -> None:
+    """What is none of our errors is not tried again, whatever it is."""
+    assert not is_transient(error)
+
+
+# The policy.
+
+
+@pytest.mark.parametrize(
+    ("argument", "value", "kind"),
+    [
+        *((name, value, TypeError) for name in ("attempts", "budget") for value in (True, 2.0, "2", None, math.nan)),
+        *((name, value, ValueError) for name, value in (("attempts", 0), ("attempts", -1), ("budget", -1))),
+        *(
+            (name, value, kind)
+            for name in ("base_delay", "max_delay", "deadline")
+            for value, kind in (
+                (True, TypeError),
+                ("2", TypeError),
+                (None, TypeError),
+                (math.nan, ValueError),
+                (math.inf, ValueError),
+                (-math.inf, ValueError),
+                (-0.1, ValueError),
+                (-1, ValueError),
+            )
+        ),
+        ("deadline", 0, ValueError),
+    ],
+)
+def test_policy_refuses(argument: str, value: Any, kind: type[Exception]) -> None:
+    """A value that makes no sense is refused, and the message names the argument and the value."""
+    with pytest.raises(kind) as info:
+        RetryPolicy(**{argument: value})
+    assert kind is type(info.value)
+    assert str(info.value).startswith(f"{argument} must be ")
+    assert str(value) in str(info.value)
+
+
+@pytest.mark.parametrize(
+    "values",
+    [{"attempts": 1}, {"base_delay": 0}, {"max_delay": 0}, {"deadline": 1}, {"deadline": 0.001}, {"budget": 0}],
+)
+def test_policy_accepts(values: dict[str, Any]) -> None:
+    """The bounds themselves are fine."""
+    assert values == {name: getattr(RetryPolicy(**values), name) for name in values}
+
+
+def test_policy_defaults() -> None:
+    """The defaults are those of the contract."""
+    assert (5, 0.5, 30.0, 120.0, 25) == attrs.astuple(RetryPolicy())
+
+
+def test_policy_is_frozen() -> None:
+    """A policy, which clients share, cannot be changed."""
+    with pytest.raises(attrs.exceptions.FrozenInstanceError):
+        RetryPolicy().attempts = 7  # type: ignore[misc]  # that is the point
+
+
+# The wait.
+
+
+def lowest(low: float, _: float) -> float:
+    """Be as random as the least value."""
+    return low
+
+
+def highest(_: float, high: float) -> float:
+    """Be as random as the greatest value."""
+    return high
+
+
+@pytest.mark.parametrize(
+    ("uniform", "delays"),
+    [(lowest, [0.5, 1, 2, 4, 8, 16, 30, 30]), (highest, [1, 2, 4, 8, 16, 30, 30, 30])],
+)
+def test_backoff(uniform: Callable[[float, float], float], delays: list[float]) -> None:
+    """The wait is random in [D, 2D]; D is 500 ms and doubles; the wait ends at the longest one."""
+    assert delays == [backoff(RetryPolicy(), number, None, uniform) for number in range(1, 9)]
+
+
+positive = st.floats(0, 1e6)
+numbers = st.integers(1, 10**6)
+shares = st.floats(0, 1)
+waits = st.none() | st.floats(0, 1e9)
+
+
+@given(base=positive, most=positive, number=numbers, share=shares, asked=waits)
+def test_backoff_bounds(base: float, most: float, number: int, share: float, asked: float | None) -> None:
+    """No wait is shorter than the server asks for, and none is longer than both that and the longest one."""
+    policy = RetryPolicy(base_delay=base, max_delay=most)
+    error = RateLimitedError("", status=429, retry_after=asked)
+    delay = backoff(policy, number, error, lambda low, high: low + share * (high - low))
+    assert (asked or 0) <= delay <= max(asked or 0, most)
+
+
+@given(base=st.floats(1e-3, 1), number=st.integers(1, 10), share=shares)
+def test_backoff_doubles(base: float, number: int, share: float) -> None:
+    """As long as the longest wait is far away, each wait is twice the one before."""
+
+    def delay(number: int) -> float:
+        policy = RetryPolicy(base_delay=base, max_delay=1e9)
+        return backoff(policy, number, None, lambda low, high: low + share * (high - low))
+
+    assert math.isclose(2 * delay(number), delay(number + 1))
+
+
+@pytest.mark.parametrize(("asked", "delay"), [(None, 0.5), (0.0, 0.5), (0.2, 0.5), (7.0, 7.0), (100.0, 100.0)])
+@pytest.mark.parametrize("kind", [RateLimitedError, ServerError])
+def test_retry_after(kind: type[ResponseError], asked: float | None, delay: float) -> None:
+    """Retry-After is the least wait, for a 429 as for a 503, even if it is longer than our longest one."""
+    error = kind("", status=503, retry_after=asked)
+    assert delay == backoff(RetryPolicy(), 1, error, lowest)
+
+
+# The budget.
+
+
+@given(size=st.integers(0, 10), events=st.lists(st.booleans()))
+def test_budget(size: int, events: list[bool]) -> None:
+    """It gives no more retries than its size and the successes together, and holds no more than its size."""
+    budget = Budget(size)
+    given_out = successes = 0
+    for success in events:
+        if success:
+            budget.refund()
+            successes += 1
+        else:
+            given_out += budget.spend()
+        assert 0 <= budget.left <= size
+        assert given_out <= size + successes
+
+
+def test_budget_is_refunded() -> None:
+    """A success puts one retry back."""
+    budget = Budget(1)
+    assert [True, False] == [budget.spend(), budget.spend()]
+    budget.refund()
+    assert [True, False] == [budget.spend(), budget.spend()]
+
+
+# The loop.
+
+
+class FakeTime:
+    """A clock that goes on only while something sleeps or works."""
+
+    def __init__(self) -> None:
+        self.now = 1000.0
+        self.slept: list[float] = []
+
+    def __call__(self) -> float:
+        """Return the time."""
+        return self.now
+
+    async def sleep(self, seconds: float) -> None:
+        """Let the time go on."""
+        self.slept.append(seconds)
+        self.now += seconds
+
+
+class Bench:
+    """Runs scripted attempts, without any real wait."""
+
+    def __init__(self, policy: RetryPolicy, *, takes: float = 0.0, turn: float = 0.0) -> None:
+        self.time = FakeTime()
+        self.retrier = Retrier(policy, sleep=self.time.sleep, clock=self.time, uniform=lowest)
+        self.outcomes: list[Outcome] = []
+        self.left: list[float] = []
+        self.inside = 0
+        self._takes = takes
+        self._turn = turn
+
+    @asynccontextmanager
+    async def admit(self) -> AsyncIterator[None]:
+        """Let an attempt in after a while."""
+        self.time.now += self._turn
+        self.inside += 1
+        try:
+            yield
+        finally:
+            self.inside -= 1
+
+    async def run(self, *results: BaseException | str, report: Callable[[Outcome], object] | None = None) -> str:
+        """Return or raise the first result that is not tried again."""
+        script = iter(results)
+
+        async def operation(seconds_left: float) -> str:
+            assert 1 == self.inside
+            self.left.append(seconds_left)
+            self.time.now += self._takes
+            result = next(script)
+            if isinstance(result, BaseException):
+                raise result
+            return result
+
+        return await self.retrier.run(operation, admit=self.admit, report=report or self.outcomes.append)
+
+    async def failure(self, *results: BaseException) -> ApifyTasksError:
+        """Return the error that the run ends with."""
+        with pytest.raises(ApifyTasksError) as info:
+            await self.run(*results)
+        return info.value
+
+
+def outage(count: int = 1000, **details: Any) -> list[ApifyTasksError]:
+    """Return failures of a server."""
+    return [ServerError(f"outage {number}", status=503, **details) for number in range(1, count + 1)]
+
+
+@pytest.mark.asyncio
+async def test_success() -> None:
+    """What succeeds at once is neither repeated nor waited for."""
+    bench = Bench(RetryPolicy(), takes=0.25)
+    assert "done" == await bench.run("done")
+    assert ([Outcome(1, None, 0.25, None)], []) == (bench.outcomes, bench.time.slept)
+
+
+@pytest.mark.asyncio
+async def test_recovery() -> None:
+    """What fails is tried again after the wait, and every attempt is reported, in order."""
+    bench = Bench(RetryPolicy(), takes=0.25)
+    first, second = outage(2)
+    assert "done" == await bench.run(first, second, "done")
+    expected = [Outcome(1, first, 0.25, 0.5), Outcome(2, second, 0.25, 1.0), Outcome(3, None, 0.25, None)]
+    assert (expected, [0.5, 1.0]) == (bench.outcomes, bench.time.slept)
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize("attempts", [1, 2, 5])
+async def test_attempts(attempts: int) -> None:
+    """No more attempts are made than the policy allows; the last error is raised, and says how many there were."""
+    bench = Bench(RetryPolicy(attempts=attempts))
+    errors = outage(10)
+    error = await bench.failure(*errors)
+    assert (errors[attempts - 1], attempts, None) == (error, error.attempts, bench.outcomes[-1].delay)
+    assert list(range(1, attempts + 1)) == [outcome.number for outcome in bench.outcomes]
+    assert attempts - 1 == len(bench.time.slept)
+
+
+@pytest.mark.asyncio
+async def test_permanent_failure() -> None:
+    """What is not transient is raised at once."""
+    bench = Bench(RetryPolicy())
+    refused = AuthenticationError("no", status=401)
+    assert (refused, 1) == (await bench.failure(refused), refused.attempts)
+    assert ([Outcome(1, refused, 0.0, None)], []) == (bench.outcomes, bench.time.slept)
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize("error", [KeyError("bug"), asyncio.CancelledError("stop")])
+async def test_foreign_failure(error: BaseException) -> None:
+    """What is none of our errors comes out as it is, and spends nothing."""
+    bench = Bench(RetryPolicy())
+    with pytest.raises(type(error)) as info:
+        await bench.run(error)
+    assert (error, [], 25) == (info.value, bench.outcomes, bench.retrier.budget.left)
+
+
+@pytest.mark.asyncio
+async def test_no_wait_beyond_the_deadline() -> None:
+    """A wait that would end at the deadline or behind it is not begun."""
+    bench = Bench(RetryPolicy(deadline=3.5, attempts=100))
+    error = await bench.failure(*outage())
+    assert ([0.5, 1.0], 3) == (bench.time.slept, error.attempts)
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize(("asked", "slept"), [(119.0, [119.0]), (120.0, []), (1e18, [])])
+async def test_retry_after_and_deadline(asked: float, slept: list[float]) -> None:
+    """Retry-After is waited for, but never beyond the deadline."""
+    bench = Bench(RetryPolicy())
+    failures = outage(1, retry_after=asked)
+    if slept:
+        assert "done" == await bench.run(*failures, "done")
+    else:
+        assert failures[0] is await bench.failure(*failures)
+    assert slept == bench.time.slept
+
+
+@pytest.mark.asyncio
+async def test_attempts_know_the_deadline() -> None:
+    """Each attempt is told what is left until the deadline, which the first attempt starts."""
+    bench = Bench(RetryPolicy(deadline=10), takes=1)
+    await bench.run(*outage(2), "done")
+    assert [10.0, 10 - 1 - 0.5, 10 - 1 - 0.5 - 1 - 1] == bench.left
+
+
+@pytest.mark.asyncio
+async def test_turns_do_not_count() -> None:
+    """However long an attempt waits for its turn, the deadline does not come nearer, and it takes no longer."""
+    bench = Bench(RetryPolicy(deadline=10), takes=1, turn=1000)
+    await bench.run(*outage(2), "done")
+    assert [10.0, 8.5, 6.5] == bench.left
+    assert [1.0, 1.0, 1.0] == [outcome.elapsed for outcome in bench.outcomes]
+
+
+@pytest.mark.asyncio
+async def test_turn_is_given_back_between_attempts() -> None:
+    """While a request waits for its next attempt others can have their turn."""
+    bench = Bench(RetryPolicy())
+    inside = []
+    await bench.run(*outage(2), "done", report=lambda _: inside.append(bench.inside))
+    assert [0, 0, 0] == inside
+
+
+@pytest.mark.asyncio
+async def test_budget_is_shared() -> None:
+    """All runs draw on one budget; when it is empty a failure is final, and says why."""
+    bench = Bench(RetryPolicy(attempts=4, budget=5))
+    errors = [await bench.failure(*outage()) for _ in range(4)]
+    assert [4, 3, 1, 1] == [error.attempts for error in errors]
+    remark = "; too many other requests failed as well to try again"
+    assert [False, True, True, True] == [error.problem.endswith(remark) for error in errors]
+    await bench.run("done")
+    assert 2 == (await bench.failure(*outage())).attempts
+
+
+@pytest.mark.asyncio
+async def test_no_budget_is_spent_without_a_retry() -> None:
+    """What is not tried again, be it for the attempts or the deadline, takes nothing out of the budget."""
+    for policy in (RetryPolicy(attempts=1), RetryPolicy(deadline=0.1)):
+        bench = Bench(policy)
+        error = await bench.failure(*outage())
+        assert (25, "outage 1") == (bench.retrier.budget.left, error.problem)
+
+
+class UserError(Exception):
+    """What a user's function raises."""
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize("kind", [UserError, KeyError, DriftError])
+@pytest.mark.parametrize(
+    ("script", "at"), [(["done"], 1), ([*outage(1), "done"], 1), ([*outage(1), "done"], 2), (outage(9), 5)]
+)
+async def test_report_raises(kind: type[Exception], script: list[Any], at: int) -> None:
+    """What the report of an attempt raises comes out, nothing is tried after it, and nothing is reported twice."""
+    reported = []
+
+    def report(outcome: Outcome) -> None:
+        reported.append(outcome.number)
+        if outcome.number == at:
+            raise kind("enough")
+
+    bench = Bench(RetryPolicy())
+    with pytest.raises(kind, match="enough"):
+        await bench.run(*script, report=report)
+    assert (list(range(1, at + 1)), at - 1) == (reported, len(bench.time.slept))
+
+
+@pytest.mark.asyncio
+async def test_report_raises_the_error() -> None:
+    """Raising the error of an attempt is a way to give up early."""
+    reported = []
+
+    def report(outcome: Outcome) -> None:
+        reported.append(outcome.number)
+        if outcome.error:
+            raise outcome.error
+
+    failures = outage(9)
+    with pytest.raises(ServerError) as info:
+        await Bench(RetryPolicy()).run(*failures, report=report)
+    assert (failures[0], [1]) == (info.value, reported)
+
+
+@pytest.mark.asyncio
+async def test_cancelled_wait() -> None:
+    """Cancelling during a wait ends it at once; no further attempt is made."""
+    retrier = Retrier(RetryPolicy(base_delay=30, max_delay=60), uniform=lowest)
+    outcomes: list[Outcome] = []
+
+    async def operation(_: float) -> None:
+        raise TransportError("down")
+
+    bench = Bench(RetryPolicy())
+    running = asyncio.create_task(retrier.run(operation, admit=bench.admit, report=outcomes.append))
+    await until(lambda: outcomes)
+    running.cancel()
+    await asyncio.wait({running})
+    assert (True, [30]) == (running.cancelled(), [outcome.delay for outcome in outcomes])
+
+
+# Through the client.
+
+UNAVAILABLE = message(b"", "Retry-After: 0.001", status="503 Service Unavailable")
+
+
+def client_of(server: RawServer, policy: RetryPolicy, **options: Any) -> TasksClient:
+    """Return a client of the server."""
+    settings: dict[str, Any] = {"base_url": server.url, "retry": policy, "rate_limit": None}
+    return TasksClient("test-token", **settings | options)
+
+
+@pytest.mark.asyncio
+async def test_on_attempt() -> None:
+    """`on_attempt` is told of each attempt in full, in order; the last has no delay."""
+    attempts: list[Attempt] = []
+    policy = RetryPolicy(base_delay=0)
+    replies = [UNAVAILABLE, Reply(then=Then.CLOSE), message(b"?"), message()]
+    async with RawServer(*replies) as server, client_of(server, policy, on_attempt=attempts.append) as client:
+        await client.list_tasks(offset=3, limit=7, desc=True)
+    kinds = [ServerError, TransportError, InvalidResponseError, type(None)]
+    assert [(3, 7, True, number) for number in (1, 2, 3, 4)] == [attrs.astuple(attempt)[:4] for attempt in attempts]
+    assert [503, None, 200, 200] == [attempt.status for attempt in attempts]
+    assert kinds == [type(attempt.error) for attempt in attempts]
+    assert [0.001, 0.0, 0.0, None] == [attempt.delay for attempt in attempts]
+    assert all(0 <= attempt.elapsed < 60 for attempt in attempts)
+    assert (4, 3, 0, 1) == (client.stats.requests, client.stats.retries, client.stats.failures, client.stats.pages)
+
+
+@pytest.mark.asyncio
+async def test_on_attempt_of_a_failure() -> None:
+    """`on_attempt` is told the very error that is raised, and that there is no other attempt."""
+    attempts: list[Attempt] = []
+    policy = RetryPolicy(attempts=2, base_delay=0)
+    async with RawServer(UNAVAILABLE) as server, client_of(server, policy, on_attempt=attempts.append) as client:
+        with pytest.raises(ServerError) as info:
+            await client.count()
+    assert [(0.001, 1), (None, 2)] == [(attempt.delay, attempt.number) for attempt in attempts]
+    assert (info.value, 2, 1) == (attempts[-1].error, client.stats.requests, client.stats.failures)
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize("reply", [message(), UNAVAILABLE], ids=["success", "failure"])
+async def test_on_attempt_raises(reply: Reply) -> None:
+    """What `on_attempt` raises comes out of the call, and nothing is tried after it."""
+
+    def on_attempt(_: Attempt) -> None:
+        raise UserError
+
+    async with RawServer(reply) as server, client_of(server, RetryPolicy(), on_attempt=on_attempt) as client:
+        with pytest.raises(UserError):
+            await client.count()
+    assert 1 == len(server.requests)
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize("delay", [0, 30], ids=["between attempts", "during a long wait"])
+async def test_close_during_retries(delay: float) -> None:
+    """Closing the client ends a request that is to be tried again."""
+    policy = RetryPolicy(attempts=10**6, base_delay=delay, budget=10**6)
+    reply = message(b"", status="503 Service Unavailable")
+    async with RawServer(reply) as server, client_of(server, policy) as client:
+        waiting = asyncio.create_task(client.count())
+        await until(lambda: client.stats.retries)
+        await client.close()
+        with pytest.raises(ClientClosedError):
+            await waiting
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize("reply", [UNAVAILABLE, Reply(then=Then.CLOSE)], ids=["503", "disconnect"])
+async def test_outage(reply: Reply) -> None:
+    """During an outage 100 pages cost at most 130 requests on the wire, and all of them fail."""
+    policy = RetryPolicy(base_delay=0)
+    async with RawServer(reply) as server, client_of(server, policy) as client:
+        requests = (client.list_tasks(offset=1000 * number) for number in range(100))
+        results = await asyncio.gather(*requests, return_exceptions=True)
+    assert 100 == sum(isinstance(result, ServerError | TransportError) for result in results)
+    assert 125 == len(server.requests)
+
+
+@pytest.mark.asyncio
+async def test_recovers_from_an_outage() -> None:
+    """Successes fill the budget up again, so that later failures are tried again."""
+    policy = RetryPolicy(attempts=2, base_delay=0, budget=1)
+    replies = [UNAVAILABLE, message(), UNAVAILABLE, message(), UNAVAILABLE]
+    async with RawServer(*replies) as server, client_of(server, policy) as client:
+        assert [0, 0] == [await client.count(), await client.count()]
+        with pytest.raises(ServerError):
+            await client.count()
+    assert 6 == len(server.requests)

@@ -1,0 +1,859 @@
+"""What becomes of everything that can happen between a request and its answer."""
+
+import asyncio
+import copy
+import gzip
+import itertools
+import pickle
+import socket
+import ssl
+import threading
+import traceback
+import tracemalloc
+import zlib
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import pytest
+import trustme
+from aiohttp.abc import AbstractResolver, ResolveResult
+from raw_server import EMPTY_PAGE, RawServer, Reply, Then, message
+from support import until
+from yarl import URL
+
+from apify_tasks_async import (
+    ApifyTasksError,
+    AuthenticationError,
+    CertificateError,
+    ClientClosedError,
+    ConfigurationError,
+    InvalidResponseError,
+    RequestTimeoutError,
+    ResponseError,
+    ResponseTooLargeError,
+    RetryPolicy,
+    ServerError,
+    TasksClient,
+    TransportError,
+)
+from apify_tasks_async._protocol import PageRequest
+from apify_tasks_async._transport import Transport
+
+pytestmark = pytest.mark.asyncio
+
+TOKEN = "planted-token-0123456789"
+REQUEST = PageRequest(0, 1000, desc=False)
+CLOSE = Reply(then=Then.CLOSE)
+HANG = Reply(then=Then.HANG)
+
+
+def client_of(server: RawServer | str, *, attempts: int = 1, **options: Any) -> TasksClient:
+    """Return a client of the server, or of a base URL, that does not wait between its attempts."""
+    url = server if isinstance(server, str) else server.url
+    policy = RetryPolicy(attempts=attempts, base_delay=0)
+    settings: dict[str, Any] = {"base_url": url, "retry": policy, "rate_limit": None}
+    return TasksClient(TOKEN, **settings | options)
+
+
+async def failure_of(client: TasksClient) -> ApifyTasksError:
+    """Return the error with which a request for a page ends, after having looked for the token in it."""
+    with pytest.raises(ApifyTasksError) as info:
+        await client.list_tasks()
+    assert [] == leaks(info.value)
+    return info.value
+
+
+def leaks(error: BaseException) -> list[str]:
+    """Return every place of an error that shows the token, or leads to an exception of aiohttp's."""
+    places = {
+        "message": str(error),
+        "repr": repr(error),
+        "attributes": repr(vars(error)),
+        "pickle": repr(pickle.dumps(error)),
+        "copy": repr(copy.copy(error)),
+        "report": "".join(traceback.TracebackException.from_exception(error, capture_locals=True).format()),
+    }
+    frames = [frame for frame, _ in traceback.walk_tb(error.__traceback__)]
+    for frame in frames:
+        places[f"locals of {frame.f_code.co_qualname}"] = repr(list(frame.f_locals.items()))
+    chained = [kind for kind in (error.__cause__, error.__context__) if kind is not None]
+    return [
+        *(place for place, text in places.items() if TOKEN in text),
+        *(repr(type(kind)) for kind in chained if type(kind).__module__.startswith("aiohttp")),
+        *itertools.chain.from_iterable(map(leaks, chained)),
+    ]
+
+
+# Answers that are none.
+
+
+def chunked(*chunks: bytes, then: Then = Then.READ) -> Reply:
+    """Return a reply in chunks, which are sent as they are."""
+    head = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
+    return Reply([head, *chunks], then)
+
+
+def raw(*pieces: bytes) -> Reply:
+    """Return a reply of these bytes and no others."""
+    return Reply(pieces, Then.CLOSE)
+
+
+def encoded(body: bytes, encoding: str) -> Reply:
+    """Return a reply that says that its body is encoded like this."""
+    return message(body, f"Content-Encoding: {encoding}")
+
+
+BROKEN: list[tuple[str, Reply, type[ApifyTasksError]]] = [
+    ("closed before a byte", CLOSE, TransportError),
+    ("reset before a byte", Reply(then=Then.RESET), TransportError),
+    ("closed within the head", raw(b"HTTP/1.1 200 OK\r\nContent-Le"), TransportError),
+    ("garbage for a status line", raw(b"these are no headers\r\n\r\n"), TransportError),
+    ("another protocol", raw(b"SSH-2.0-OpenSSH_9.2\r\n"), TransportError),
+    ("a header of 10 kB", message(EMPTY_PAGE, "X-Long: " + "x" * 10_000), TransportError),
+    ("a length that is none", raw(b"HTTP/1.1 200 OK\r\nContent-Length: x\r\n\r\n{}"), TransportError),
+    ("truncated body", message(length=1000, then=Then.CLOSE), TransportError),
+    ("body cut off by a reset", message(length=1000, then=Then.RESET), TransportError),
+    ("unterminated chunks", chunked(b'5\r\n{"dat\r\n', then=Then.CLOSE), TransportError),
+    ("a bad chunk size", chunked(b"zz\r\n{}\r\n0\r\n\r\n", then=Then.CLOSE), TransportError),
+    ("no gzip at all", encoded(EMPTY_PAGE, "gzip"), TransportError),
+    ("truncated deflate", encoded(zlib.compress(EMPTY_PAGE)[:-9], "deflate"), TransportError),
+    ("brotli that is none", encoded(b"\xff" * 20, "br"), TransportError),
+    ("zstandard that is none", encoded(b"\xff" * 20, "zstd"), TransportError),
+    ("truncated gzip, well framed", encoded(gzip.compress(EMPTY_PAGE)[:-20], "gzip"), InvalidResponseError),
+    ("half a page, unframed", raw(b"HTTP/1.0 200 OK\r\n\r\n", EMPTY_PAGE[:40]), InvalidResponseError),
+    ("an encoding that nobody knows", encoded(gzip.compress(EMPTY_PAGE), "rot13"), InvalidResponseError),
+    ("an empty body", message(b""), InvalidResponseError),
+    ("no content", Reply([b"HTTP/1.1 204 No Content\r\n\r\n"]), InvalidResponseError),
+    ("not 200 but 206", message(status="206 Partial Content"), InvalidResponseError),
+    ("HTML", message(b"<html>Welcome to our Wi-Fi</html>", "Content-Type: text/html"), InvalidResponseError),
+    ("null", message(b"null"), InvalidResponseError),
+    ("an integer of 5,000 digits", message(b'{"data": {"total": ' + b"9" * 5000 + b"}}"), InvalidResponseError),
+    ("100,000 nested arrays", message(b"[" * 100_000 + b"]" * 100_000), InvalidResponseError),
+    ("invalid UTF-8", message(EMPTY_PAGE.replace(b"total", b"t\xfftal")), InvalidResponseError),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("reply", "kind"), [pytest.param(*rest, id=name) for name, *rest in BROKEN])
+async def test_broken_answer(reply: Reply, kind: type[ApifyTasksError]) -> None:
+    """An answer that is broken, however it is, is tried again, and ends as our own error, without the token."""
+    async with RawServer(reply) as server, client_of(server, attempts=2) as client:
+        error = await failure_of(client)
+
+    assert (kind, 2, 2) == (type(error), error.attempts, len(server.requests))
+    assert (0, 1000, False) == (error.offset, error.limit, error.desc)
+
+
+@pytest.mark.parametrize("reply", [pytest.param(reply, id=name) for name, reply, _ in BROKEN])
+async def test_broken_answer_once(reply: Reply) -> None:
+    """After a broken answer the next attempt gets a whole one."""
+    async with RawServer(reply, message()) as server, client_of(server, attempts=2) as client:
+        assert 0 == await client.count()
+    assert 2 == len(server.requests)
+
+
+ECHO = TOKEN.encode()
+
+ECHOES = {
+    "error document": message(b'{"error": {"type": "a", "message": "no user %s"}}' % ECHO, status="401 Unauthorized"),
+    "type of an error": message(b'{"error": {"type": "%s", "message": "b"}}' % ECHO, status="403 Forbidden"),
+    "status line": raw(b"Authorization: Bearer " + ECHO + b"\r\n\r\n"),
+    "header": raw(b"HTTP/1.1 200 OK\r\nBearer " + ECHO + b"\r\n\r\n"),
+    "redirect": message(b"", f"Location: /?token={TOKEN}", status="302 Found"),
+    "gateway's page": message(b"<p>%s</p>" % ECHO, status="502 Bad Gateway"),
+}
+
+
+@pytest.mark.parametrize("reply", [pytest.param(reply, id=name) for name, reply in ECHOES.items()])
+async def test_echoed_token(reply: Reply) -> None:
+    """An answer that repeats the token does not bring it into the error."""
+    async with RawServer(reply) as server, client_of(server) as client:
+        await failure_of(client)
+
+
+@pytest.mark.parametrize("token", ["t", "token", "user"])
+async def test_token_like_a_word(token: str) -> None:
+    """What the API says stays legible when the token, as in a test, is a common word."""
+    body = b'{"error": {"type": "user-or-token-not-found", "message": "Token not valid."}}'
+    async with (
+        RawServer(message(body, status="401 Unauthorized")) as server,
+        TasksClient(token, base_url=server.url) as client,
+    ):
+        with pytest.raises(AuthenticationError) as info:
+            await client.count()
+    assert ("user-or-token-not-found", "Token not valid.") == (info.value.type, info.value.message)
+
+
+# One attempt is one request.
+
+
+@pytest.mark.parametrize("attempts", [1, 3])
+@pytest.mark.parametrize("then", [Then.CLOSE, Then.RESET])
+@pytest.mark.parametrize("used", [False, True], ids=["fresh connection", "reused connection"])
+async def test_disconnect_is_one_request(attempts: int, then: Then, *, used: bool) -> None:
+    """After a disconnect nothing is sent again but by the retry policy, on a connection in use before as well."""
+    before = [message()] if used else []
+    async with RawServer(*before, Reply(then=then)) as server, client_of(server, attempts=attempts) as client:
+        for _ in before:
+            await client.count()
+        error = await failure_of(client)
+    assert (attempts, attempts + len(before)) == (error.attempts, len(server.requests))
+    assert attempts == server.connections
+
+
+async def test_reuses_connections() -> None:
+    """Requests one after the other share one connection, those that were refused included."""
+    refusals = [message(b"{}", status=status) for status in ("404 Not Found", "503 Service Unavailable")]
+    async with RawServer(message(), *refusals, message()) as server, client_of(server, attempts=2) as client:
+        await client.count()
+        await failure_of(client)
+        await client.count()
+    assert (4, 1) == (len(server.requests), server.connections)
+
+
+# Time.
+
+
+def dripping() -> Reply:
+    """Return a body that does not end within any reasonable time."""
+    head = b"HTTP/1.1 200 OK\r\nContent-Length: 1000000\r\n\r\n"
+    return Reply(itertools.chain([head], itertools.repeat(b" ")), pause=0.001)
+
+
+def interim() -> Reply:
+    """Return announcements of an answer that never comes."""
+    return Reply(itertools.repeat(b"HTTP/1.1 103 Early Hints\r\n\r\n"), pause=0.001)
+
+
+@pytest.mark.parametrize("make_reply", [lambda: HANG, dripping, interim], ids=["silent", "dripping", "never begins"])
+async def test_timeout(make_reply: Callable[[], Reply]) -> None:
+    """A server that takes too long, with head or body, ends in a timeout that is also Python's own."""
+    async with RawServer(make_reply()) as server, client_of(server, timeout=0.05) as client:
+        error = await failure_of(client)
+    assert (RequestTimeoutError, True) == (type(error), isinstance(error, TimeoutError))
+    assert "no complete response within 0.05 s" == error.problem
+
+
+async def test_timeout_is_tried_again() -> None:
+    """After a timeout the next attempt is made."""
+    async with RawServer(HANG) as server, client_of(server, attempts=2, timeout=0.05) as client:
+        error = await failure_of(client)
+    assert (RequestTimeoutError, 2) == (type(error), error.attempts)
+
+
+async def test_deadline_cuts_an_attempt_off() -> None:
+    """No attempt goes on beyond the deadline, however long its own timeout is."""
+    async with RawServer(HANG) as server, client_of(server, retry=RetryPolicy(deadline=0.05)) as client:
+        error = await failure_of(client)
+    assert (RequestTimeoutError, 1) == (type(error), error.attempts)
+
+
+# Size.
+
+
+def bomb(wbits: int, mebibytes: int = 64) -> bytes:
+    """Return so many mebibytes of spaces, compressed."""
+    compressor = zlib.compressobj(wbits=wbits)
+    spaces = b" " * 2**20
+    return b"".join([*(compressor.compress(spaces) for _ in range(mebibytes)), compressor.flush()])
+
+
+@pytest.mark.parametrize(("encoding", "wbits"), [("gzip", 31), ("deflate", 15), ("deflate", -15)])
+@pytest.mark.parametrize("status", ["200 OK", "400 Bad Request"])
+async def test_decompression_bomb(encoding: str, wbits: int, status: str) -> None:
+    """A small body that becomes a huge one is given up early: memory stays near the limit, whatever the status."""
+    limit = 2**20
+    reply = message(bomb(wbits), f"Content-Encoding: {encoding}", status=status)
+    async with RawServer(reply) as server, client_of(server, attempts=3, max_body_bytes=limit) as client:
+        tracemalloc.start()
+        try:
+            error = await failure_of(client)
+            _, peak = tracemalloc.get_traced_memory()
+        finally:
+            tracemalloc.stop()
+    assert (400 if status.startswith("400") else 200) == getattr(error, "status", None)
+    assert peak < 8 * limit
+    assert (1, 1) == (error.attempts, len(server.requests))
+
+
+@pytest.mark.parametrize("reply", [message(), chunked(b"%x\r\n%b\r\n0\r\n\r\n" % (len(EMPTY_PAGE), EMPTY_PAGE))])
+async def test_max_body_bytes(reply: Reply) -> None:
+    """A body of exactly the limit is read, one byte more is too large, which is not tried again."""
+    async with RawServer(reply) as server:
+        async with client_of(server, max_body_bytes=len(EMPTY_PAGE)) as client:
+            assert 0 == await client.count()
+        async with client_of(server, attempts=3, max_body_bytes=len(EMPTY_PAGE) - 1) as client:
+            error = await failure_of(client)
+    assert (ResponseTooLargeError, 1, 2) == (type(error), error.attempts, len(server.requests))
+    assert f"the response is larger than {len(EMPTY_PAGE) - 1} bytes" == error.problem
+
+
+@pytest.mark.parametrize(
+    "reply",
+    [
+        pytest.param(message(b"x" * (2**16 + 1), status="503 Service Unavailable"), id="too long"),
+        pytest.param(message(b"x", length=100, status="503 Service Unavailable", then=Then.CLOSE), id="truncated"),
+        pytest.param(message(b"x", "Content-Encoding: gzip", status="503 Service Unavailable"), id="garbled"),
+        pytest.param(message(b"", status="503 Service Unavailable"), id="empty"),
+    ],
+)
+async def test_error_body_that_cannot_be_read(reply: Reply) -> None:
+    """The status of an error counts, even if nothing can be made of its body."""
+    async with RawServer(reply) as server, client_of(server) as client:
+        error = await failure_of(client)
+    assert isinstance(error, ServerError)
+    assert (503, None, None) == (error.status, error.type, error.message)
+
+
+@pytest.mark.parametrize("size", [100, 2**16])
+async def test_error_body(size: int) -> None:
+    """The API's error document is read, up to 64 KiB."""
+    document = b'{"error": {"type": "invalid-input", "message": "no"}}'
+    async with (
+        RawServer(message(document.ljust(size), status="400 Bad Request")) as server,
+        client_of(server) as client,
+    ):
+        error = await failure_of(client)
+    assert isinstance(error, ResponseError)
+    assert ("invalid-input", "no") == (error.type, error.message)
+
+
+# Where the token goes.
+
+
+async def test_request() -> None:
+    """The request carries the token in its header alone, and says who asks for what."""
+    async with RawServer(message()) as server, client_of(server) as client:
+        await client.list_tasks(offset=3, limit=7, desc=True)
+    line, *lines = server.requests[0].split("\r\n")
+    headers = dict(text.split(": ", 1) for text in lines if text)
+    assert "GET /v2/actor-tasks?offset=3&limit=7&desc=1 HTTP/1.1" == line
+    assert (f"Bearer {TOKEN}", "application/json") == (headers["Authorization"], headers["Accept"])
+    assert "apify-tasks-async/" == headers["User-Agent"][:18]
+    assert 1 == server.requests[0].count(TOKEN)
+
+
+@pytest.fixture(scope="module")
+def authority() -> trustme.CA:
+    """Return a certificate authority that nobody trusts unless told to."""
+    return trustme.CA()
+
+
+def tls_of(authority: trustme.CA, host: str = "127.0.0.1") -> ssl.SSLContext:
+    """Return a server's side of TLS for the host."""
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    authority.issue_cert(host).configure_cert(context)
+    return context
+
+
+def trusting(authority: trustme.CA) -> aiohttp.TCPConnector:
+    """Return a connector that trusts the authority."""
+    context = ssl.create_default_context()
+    authority.configure_trust(context)
+    return aiohttp.TCPConnector(ssl=context)
+
+
+@pytest.mark.parametrize("status", ["301 Moved", "302 Found", "303 See Other", "307 Temporary", "308 Permanent"])
+@pytest.mark.parametrize("place", ["the same host", "another host", "plain http", "nowhere"])
+async def test_redirect(status: str, place: str, authority: trustme.CA) -> None:
+    """A redirect is an error, so that the token goes nowhere else, and is not tried again."""
+    async with (
+        RawServer(message()) as other,
+        RawServer(message(), tls=tls_of(authority)) as secure,
+        aiohttp.ClientSession(connector=trusting(authority)) as session,
+    ):
+        location = {
+            "the same host": "/v2/actor-tasks/",
+            "another host": secure.url + "/v2/actor-tasks",
+            "plain http": other.url + "/v2/actor-tasks",
+            "nowhere": "http://[",
+        }[place]
+        redirect = message(b"", f"Location: {location}", status=status)
+        async with (
+            RawServer(redirect, message(), tls=tls_of(authority)) as server,
+            client_of(server, attempts=3, session=session) as client,
+        ):
+            error = await failure_of(client)
+    assert isinstance(error, ResponseError)
+    assert (ResponseError, int(status[:3]), 1) == (type(error), error.status, error.attempts)
+    assert (1, 0, 0) == (len(server.requests), len(secure.requests), len(other.requests))
+
+
+async def test_no_cookies() -> None:
+    """Cookies that the server sets are not sent back."""
+    async with RawServer(message(EMPTY_PAGE, "Set-Cookie: track=me")) as server, client_of(server) as client:
+        await client.count()
+        await client.count()
+    assert [] == [head for head in server.requests if "cookie" in head.lower()]
+
+
+async def test_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Neither a netrc nor a proxy from the environment has anything to do with our own session."""
+    netrc = tmp_path / "netrc"
+    netrc.write_text("default login somebody password secret\n")
+    monkeypatch.setenv("NETRC", str(netrc))
+    async with RawServer(message()) as proxy, RawServer(message()) as server:
+        for name in ("HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"):
+            monkeypatch.setenv(name, proxy.url)
+        monkeypatch.delenv("NO_PROXY", raising=False)
+        monkeypatch.delenv("no_proxy", raising=False)
+        async with client_of(server) as client:
+            await client.count()
+    assert (1, 0) == (len(server.requests), proxy.connections)
+    assert f"Authorization: Bearer {TOKEN}\r\n" in server.requests[0]
+
+
+# No way to the server.
+
+
+@pytest.mark.parametrize("trusted", [False, True], ids=["untrusted", "wrong host"])
+async def test_certificate(authority: trustme.CA, *, trusted: bool) -> None:
+    """A certificate of an unknown authority, or for another host, is refused at the first attempt."""
+    context = tls_of(authority, "elsewhere.example")
+    async with (
+        RawServer(message(), tls=context) as server,
+        aiohttp.ClientSession(connector=trusting(authority) if trusted else None) as session,
+        client_of(server, attempts=3, session=session) as client,
+    ):
+        error = await failure_of(client)
+    assert (CertificateError, 1) == (type(error), error.attempts)
+    assert ([], 1) == (server.requests, server.connections)
+
+
+async def test_certificate_with_own_session(authority: trustme.CA) -> None:
+    """Our own session checks certificates as well."""
+    async with RawServer(message(), tls=tls_of(authority)) as server, client_of(server, attempts=3) as client:
+        error = await failure_of(client)
+    assert (CertificateError, 1, 1) == (type(error), error.attempts, server.connections)
+
+
+async def test_trusted_certificate(authority: trustme.CA) -> None:
+    """A certificate that the borrowed session's connector trusts is good enough."""
+    async with (
+        RawServer(message(), tls=tls_of(authority)) as server,
+        aiohttp.ClientSession(connector=trusting(authority)) as session,
+        client_of(server, session=session) as client,
+    ):
+        assert 0 == await client.count()
+
+
+async def test_pinned_certificate(authority: trustme.CA) -> None:
+    """Another certificate than the one that the borrowed session pins is refused at the first attempt."""
+    pinned = aiohttp.TCPConnector(ssl=aiohttp.Fingerprint(b"x" * 32))
+    async with (
+        RawServer(message(), tls=tls_of(authority)) as server,
+        aiohttp.ClientSession(connector=pinned) as session,
+        client_of(server, attempts=3, session=session) as client,
+    ):
+        error = await failure_of(client)
+    assert (CertificateError, 1, 1) == (type(error), error.attempts, server.connections)
+
+
+async def test_no_tls() -> None:
+    """A server that does not speak TLS where it should cannot be connected to; that is tried again."""
+    async with (
+        RawServer(greeting=b"220 mail.example ESMTP\r\n") as server,
+        client_of(server.url.replace("http:", "https:"), attempts=2) as client,
+    ):
+        error = await failure_of(client)
+    assert (True, 2) == (isinstance(error, TransportError), server.connections)
+
+
+async def test_connection_refused() -> None:
+    """A port that nobody listens on is tried again, and the error says which."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
+    async with client_of(f"http://127.0.0.1:{port}", attempts=2) as client:
+        error = await failure_of(client)
+    assert (TransportError, 2) == (type(error), error.attempts)
+    assert f"cannot connect: Cannot connect to host 127.0.0.1:{port}" in error.problem
+
+
+class NoResolver(AbstractResolver):
+    """Knows no host."""
+
+    async def resolve(self, host: str, port: int = 0, family: Any = 0) -> list[ResolveResult]:
+        """Fail as the system's resolver does."""
+        raise OSError(None, "Name or service not known")
+
+    async def close(self) -> None:
+        """Have nothing to close."""
+
+
+async def test_unknown_host() -> None:
+    """A host that cannot be resolved is tried again, and the error names it."""
+    async with (
+        aiohttp.ClientSession(connector=aiohttp.TCPConnector(resolver=NoResolver())) as session,
+        client_of("https://api.invalid", attempts=2, session=session) as client,
+    ):
+        error = await failure_of(client)
+    assert (TransportError, 2) == (type(error), error.attempts)
+    assert "cannot connect: Cannot connect to host api.invalid:443" in error.problem
+
+
+@pytest.mark.parametrize("host", ["a" * 64 + ".example", "api..example", "a" * 64 + "\xe9.example"])
+async def test_impossible_host(host: str) -> None:
+    """A host name that can be none is refused when the client is made."""
+    with pytest.raises(ConfigurationError):
+        TasksClient(TOKEN, base_url=f"https://{host}")
+
+
+@pytest.mark.parametrize("host", ["a" * 64 + ".example", "a" * 64 + "\xe9.example"])
+async def test_impossible_host_below(host: str) -> None:
+    """What aiohttp makes of such a host name ends as our own error too."""
+    transport = Transport(
+        URL.build(scheme="https", host=host, encoded=True), TOKEN, session=None, connections=1, max_body_bytes=1
+    )
+    try:
+        with pytest.raises(ConfigurationError) as info:
+            await transport.get(REQUEST, 1)
+    finally:
+        await transport.close()
+    assert "base_url cannot be used" in info.value.problem
+    assert [] == leaks(info.value)
+
+
+async def test_repr() -> None:
+    """The repr of a transport says where it leads to, and not with which token."""
+    transport = Transport(URL("https://a.example/x"), TOKEN, session=None, connections=1, max_body_bytes=1)
+    assert "Transport('https://a.example/x/v2/actor-tasks')" == repr(transport)
+    await transport.close()
+
+
+# A borrowed session.
+
+
+@asynccontextmanager
+async def borrowed(*replies: Reply, attempts: int = 1, **settings: Any) -> AsyncIterator[tuple[RawServer, TasksClient]]:
+    """Run a server and a client of it with a borrowed session of these settings, and look whether it stays open."""
+    async with RawServer(*replies) as server, aiohttp.ClientSession(**settings) as session:
+        async with client_of(server, attempts=attempts, session=session) as client:
+            yield server, client
+        assert not session.closed
+
+
+async def test_borrowed_session_is_not_closed() -> None:
+    """A borrowed session can be used on after the client was closed."""
+    async with RawServer(message()) as server, aiohttp.ClientSession() as session:
+        for _ in range(2):
+            async with client_of(server, session=session) as client:
+                assert 0 == await client.count()
+    assert (2, 1) == (len(server.requests), server.connections)
+
+
+async def test_borrowed_headers() -> None:
+    """The borrowed session's headers are sent, but for the two without which the request would be another one."""
+    headers = {"User-Agent": "mine/1", "X-Mine": "1", "Authorization": "Basic eDp5", "Accept": "text/html"}
+    async with borrowed(message(), headers=headers) as (server, client):
+        await client.count()
+    sent = [line for line in server.requests[0].split("\r\n") if line.split(":")[0] in headers]
+    expected = ["User-Agent: mine/1", "X-Mine: 1", f"Authorization: Bearer {TOKEN}", "Accept: application/json"]
+    assert sorted(expected) == sorted(sent)
+
+
+@pytest.mark.parametrize(
+    "limits", [aiohttp.ClientTimeout(total=0.05), aiohttp.ClientTimeout(sock_read=0.05)], ids=["total", "sock_read"]
+)
+async def test_borrowed_timeout(limits: aiohttp.ClientTimeout) -> None:
+    """The borrowed session's timeout holds if it is the shorter one, and the error does not name ours."""
+    async with borrowed(HANG, timeout=limits) as (_, client):
+        error = await failure_of(client)
+    assert RequestTimeoutError is type(error)
+    assert error.problem.startswith("no complete response within the session's own timeout: ")
+
+
+async def test_borrowed_timeout_while_connecting() -> None:
+    """A connection that takes longer than the borrowed session allows is a timeout."""
+    async with (
+        RawServer(HANG) as server,
+        aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(connect=0.05)) as session,
+        client_of(server.url.replace("http:", "https:"), session=session) as client,
+    ):
+        error = await failure_of(client)
+    assert RequestTimeoutError is type(error)
+
+
+async def test_borrowed_without_decompression() -> None:
+    """From a session that decodes nothing no encoded answer is asked for."""
+    async with borrowed(message(), auto_decompress=False) as (server, client):
+        assert 0 == await client.count()
+    assert "Accept-Encoding: identity\r\n" in server.requests[0]
+
+
+async def refuse(response: aiohttp.ClientResponse) -> None:
+    """Raise for every status, as a session's `raise_for_status` may."""
+    raise RuntimeError(str(response.status))
+
+
+@pytest.mark.parametrize("raise_for_status", [True, refuse])
+async def test_borrowed_raise_for_status(raise_for_status: Any) -> None:
+    """A borrowed session that raises for statuses leaves the errors to us."""
+    body = b'{"error": {"type": "invalid-token", "message": "no"}}'
+    reply = message(body, status="401 Unauthorized")
+    async with borrowed(reply, raise_for_status=raise_for_status) as (_, client):
+        error = await failure_of(client)
+    assert isinstance(error, AuthenticationError)
+    assert "invalid-token" == error.type
+
+
+async def test_borrowed_base_url() -> None:
+    """A borrowed session's base URL is that of its other requests."""
+    async with RawServer(message()) as other, borrowed(message(), base_url=other.url) as (server, client):
+        assert 0 == await client.count()
+    assert (1, 0) == (len(server.requests), len(other.requests))
+
+
+async def test_borrowed_middlewares() -> None:
+    """A borrowed session's middlewares see every attempt."""
+    seen = []
+
+    async def middleware(request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType) -> aiohttp.ClientResponse:
+        response = await handler(request)
+        seen.append(response.status)
+        return response
+
+    replies = [message(b"", status="503 Service Unavailable"), message()]
+    async with borrowed(*replies, attempts=2, middlewares=[middleware]) as (_, client):
+        await client.count()
+    assert [503, 200] == seen
+
+
+async def test_borrowed_middleware_that_raises() -> None:
+    """What a borrowed session's middleware raises comes out as it is, and no frame that it passed shows the token."""
+
+    async def middleware(request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType) -> aiohttp.ClientResponse:
+        raise KeyError(str(request.headers["Accept"]))
+
+    async with borrowed(message(), attempts=3, middlewares=[middleware]) as (server, client):
+        with pytest.raises(KeyError, match="application/json") as info:
+            await client.count()
+    assert ([], []) == (leaks(info.value), server.requests)
+
+
+async def test_borrowed_disconnect() -> None:
+    """A borrowed session sends again by itself what aiohttp holds to be safe, unless its owner forbids it."""
+    async with borrowed(CLOSE, message()) as (server, client):
+        await client.count()
+    assert 2 == len(server.requests)
+
+
+async def test_borrowed_disconnects() -> None:
+    """Disconnects that a borrowed session does not get over are tried again like those of our own."""
+    async with borrowed(CLOSE, attempts=2) as (server, client):
+        error = await failure_of(client)
+    assert (TransportError, 2, 4) == (type(error), error.attempts, len(server.requests))
+
+
+async def test_borrowed_connector() -> None:
+    """A borrowed session's connector limits the connections."""
+    connector = aiohttp.TCPConnector(limit=1)
+    async with borrowed(message(), connector=connector) as (server, client):
+        await asyncio.gather(*(client.count() for _ in range(5)))
+    assert (5, 1) == (len(server.requests), server.connections)
+
+
+async def test_borrowed_cookies() -> None:
+    """A borrowed session's cookies are its own business."""
+    jar = aiohttp.CookieJar(unsafe=True)
+    async with borrowed(message(EMPTY_PAGE, "Set-Cookie: a=b"), cookie_jar=jar) as (server, client):
+        await client.count()
+        await client.count()
+    assert "Cookie: a=b\r\n" in server.requests[1]
+
+
+async def test_borrowed_credentials(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """A borrowed session with credentials of its own for the host cannot be used, and nothing is sent."""
+    netrc = tmp_path / "netrc"
+    netrc.write_text("default login somebody password secret\n")
+    monkeypatch.setenv("NETRC", str(netrc))
+    async with borrowed(message(), attempts=3, trust_env=True) as (server, client):
+        error = await failure_of(client)
+    assert (ConfigurationError, 1, 0) == (type(error), error.attempts, len(server.requests))
+    assert error.problem.startswith("the session's own settings are in the way: ")
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # aiohttp would rather see a header
+async def test_borrowed_auth() -> None:
+    """The same holds for credentials that the borrowed session was made with."""
+    async with borrowed(message(), attempts=3, auth=aiohttp.BasicAuth("somebody", "secret")) as (server, client):
+        error = await failure_of(client)
+    assert (ConfigurationError, 1, 0) == (type(error), error.attempts, len(server.requests))
+
+
+async def test_borrowed_proxy() -> None:
+    """A proxy of the borrowed session that refuses is named as the culprit; that is tried again."""
+    refusal = message(b"", status="407 Proxy Authentication Required")
+    async with (
+        RawServer(refusal) as proxy,
+        aiohttp.ClientSession(proxy=proxy.url) as session,
+        client_of("https://api.invalid", attempts=2, session=session) as client,
+    ):
+        error = await failure_of(client)
+    assert (TransportError, 2, 2) == (type(error), error.attempts, len(proxy.requests))
+    assert "the proxy did not let the request through: Proxy Authentication Required" == error.problem
+
+
+async def test_closed_session() -> None:
+    """A borrowed session that was closed is as good as a closed client."""
+    session = aiohttp.ClientSession()
+    await session.close()
+    async with RawServer(message()) as server, client_of(server, attempts=3, session=session) as client:
+        error = await failure_of(client)
+    assert (ClientClosedError, 0) == (type(error), len(server.requests))
+
+
+async def test_session_closed_in_flight() -> None:
+    """A borrowed session that is closed during a request ends it, and its retries."""
+    session = aiohttp.ClientSession()
+    async with RawServer(HANG) as server, client_of(server, attempts=5, session=session) as client:
+        failing = asyncio.create_task(failure_of(client))
+        await until(lambda: server.requests)
+        await session.close()
+        error = await failing
+    assert (ClientClosedError, 1) == (type(error), len(server.requests))
+
+
+# Another event loop.
+
+
+@asynccontextmanager
+async def in_another_loop() -> AsyncIterator[Callable[[Coroutine[Any, Any, Any]], Awaitable[Any]]]:
+    """Return a function that runs a coroutine in another event loop, which ends afterwards."""
+    loop = asyncio.new_event_loop()
+    thread = threading.Thread(target=loop.run_forever)
+    thread.start()
+    try:
+        yield lambda coroutine: asyncio.wrap_future(asyncio.run_coroutine_threadsafe(coroutine, loop))
+    finally:
+        loop.call_soon_threadsafe(loop.stop)
+        await asyncio.to_thread(thread.join)
+        loop.close()
+
+
+@pytest.mark.parametrize("ended", [False, True], ids=["running", "ended"])
+async def test_client_in_another_loop(*, ended: bool) -> None:
+    """A client that was used in another event loop, whether that runs or has ended, says so, and sends nothing."""
+    async with RawServer(message(EMPTY_PAGE, "Connection: close", then=Then.CLOSE)) as server:
+        client = client_of(server, attempts=3)
+        async with in_another_loop() as run:
+            await run(client.count())
+            if not ended:
+                error = await failure_of(client)
+                await run(client.close())
+        if ended:
+            error = await failure_of(client)
+            await client.close()
+    assert ConfigurationError is type(error)
+    assert "this client belongs to another event loop; create a client in each loop" == error.problem
+    assert 1 == len(server.requests)
+
+
+async def opened(**settings: Any) -> aiohttp.ClientSession:
+    """Return a session of the loop that this runs in."""
+    return aiohttp.ClientSession(**settings)
+
+
+@pytest.mark.parametrize("ended", [False, True], ids=["running", "ended"])
+@pytest.mark.parametrize("total", [None, 300])
+async def test_session_of_another_loop(total: float | None, *, ended: bool) -> None:
+    """A borrowed session of another event loop is refused, and the error says so."""
+    timeout = aiohttp.ClientTimeout(total=total)
+    async with RawServer(message()) as server:
+        async with in_another_loop() as run:
+            session = await run(opened(timeout=timeout))
+            if not ended:
+                async with client_of(server, attempts=3, session=session) as client:
+                    error = await failure_of(client)
+                await run(session.close())
+        if ended:
+            async with client_of(server, attempts=3, session=session) as client:
+                error = await failure_of(client)
+            await session.close()
+    assert (ConfigurationError, 1) == (type(error), error.attempts)
+    assert error.problem.startswith("the session seems to belong to another event loop: ")
+    assert 0 == len(server.requests)
+
+
+async def test_client_made_without_a_loop() -> None:
+    """A client may be made where no event loop runs."""
+    async with RawServer(message()) as server:
+        client = await asyncio.to_thread(client_of, server)
+        async with client:
+            assert 0 == await client.count()
+
+
+# Cancelling.
+
+
+async def test_cancel_before_the_answer() -> None:
+    """Cancelling a request that waits for its answer closes its connection at once."""
+    async with RawServer(HANG) as server, client_of(server, attempts=3) as client:
+        waiting = asyncio.create_task(client.count())
+        await until(lambda: server.requests)
+        waiting.cancel()
+        await until(lambda: not server.open)
+    assert (True, 1) == (waiting.cancelled(), server.connections)
+
+
+async def test_cancel_within_the_body() -> None:
+    """Cancelling a request that reads its answer closes its connection at once."""
+    began = asyncio.Event()
+
+    async def note(*_: Any) -> None:
+        began.set()
+
+    trace = aiohttp.TraceConfig()
+    trace.on_request_end.append(note)
+    async with borrowed(message(length=10_000, then=Then.HANG), trace_configs=[trace]) as (server, client):
+        waiting = asyncio.create_task(client.count())
+        await began.wait()
+        waiting.cancel()
+        await until(lambda: not server.open)
+    assert (True, 1) == (waiting.cancelled(), server.connections)
+
+
+async def test_cancel_within_the_handshake() -> None:
+    """Cancelling a request that waits for TLS closes its connection at once."""
+    async with RawServer(HANG) as server, client_of(server.url.replace("http:", "https:")) as client:
+        waiting = asyncio.create_task(client.count())
+        await until(lambda: server.open)
+        waiting.cancel()
+        await until(lambda: not server.open)
+    assert (True, 1) == (waiting.cancelled(), server.connections)
+
+
+async def test_cancel_before_a_connection() -> None:
+    """Cancelling a request that waits for a connection leaves the one that is in use alone."""
+    waits = asyncio.Event()
+
+    async def note(*_: Any) -> None:
+        waits.set()
+
+    trace = aiohttp.TraceConfig()
+    trace.on_connection_queued_start.append(note)
+    connector = aiohttp.TCPConnector(limit=1)
+    async with borrowed(HANG, message(), connector=connector, trace_configs=[trace]) as (server, client):
+        first = asyncio.create_task(client.count())
+        await until(lambda: server.requests)
+        second = asyncio.create_task(client.count())
+        await waits.wait()
+        second.cancel()
+        await asyncio.wait({second})
+        assert (1, 1) == (server.open, len(server.requests))
+        first.cancel()
+        await until(lambda: not server.open)
+        assert 0 == await client.count()
+    assert [True, True] == [first.cancelled(), second.cancelled()]
+
+
+async def test_close_twice() -> None:
+    """Closing a transport that was never used, or was closed before, is fine."""
+    async with RawServer(message()) as server:
+        client = client_of(server)
+        await client.count()
+        for _ in range(2):
+            await client.close()
+        await client_of(server).close()
+        await until(lambda: not server.open)

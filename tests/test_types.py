@@ -1,0 +1,145 @@
+"""The types that a user's type checker sees: mypy checks each `assert_type`, the tests check that the calls work."""
+
+import inspect
+from collections.abc import AsyncGenerator, Callable, Iterator, Mapping
+from datetime import UTC, datetime
+from typing import Any, assert_type
+
+import pytest
+
+from apify_tasks_async import (
+    Attempt,
+    Bookmark,
+    ClientStats,
+    InvalidTaskError,
+    PageIterator,
+    ServerError,
+    Task,
+    TaskPage,
+    TasksClient,
+    TaskStats,
+    WalkOptions,
+    converter,
+    iter_tasks,
+)
+from apify_tasks_async.errors import ResponseError
+from apify_tasks_async.testing import FakeApify
+
+MOMENT = datetime(2018, 10, 26, 7, 23, 14, 855000, tzinfo=UTC)
+
+
+def told(_: InvalidTaskError) -> None:
+    """Take an item that is no task."""
+
+
+@pytest.mark.asyncio
+async def test_types_of_the_client(api: FakeApify) -> None:
+    """Every method returns what it says that it returns."""
+    async with TasksClient(api.token, base_url=api.url) as client:
+        assert_type(client, TasksClient)
+        assert_type(await client.count(), int)
+        assert_type(await client.all_tasks(limit=1, on_invalid=told), list[Task])
+        assert_type(client.stats, ClientStats)
+        assert_type(client.stats.requests, int)
+        assert_type(client.closed, bool)
+
+        page = await client.list_tasks(limit=1)
+        assert_type(page, TaskPage)
+        assert_type(page.items, tuple[Task, ...])
+        assert_type(page.bookmark, Bookmark | None)
+        assert_type(len(page), int)
+        assert_type(iter(page), Iterator[Task])
+
+        assert [Task, TaskPage, Bookmark] == [type(page.items[0]), type(page), type(page.bookmark)]
+
+
+@pytest.mark.asyncio
+async def test_types_of_the_walks(api: FakeApify) -> None:
+    """A walk is an asynchronous generator of tasks, or an asynchronous iterator and context manager of pages."""
+    async with TasksClient(api.token, base_url=api.url) as client:
+        tasks = client.iter_tasks(desc=True, limit=1, exact=True)
+        assert_type(tasks, AsyncGenerator[Task, None])
+        async for task in tasks:
+            assert_type(task, Task)
+
+        new_tasks = client.follow_tasks(interval=60)
+        assert_type(new_tasks, AsyncGenerator[Task, None])
+        assert_type(await anext(new_tasks), Task)
+        await new_tasks.aclose()
+
+        pages = client.iter_pages(page_size=10, limit=10, on_invalid="skip")
+        assert_type(pages, PageIterator)
+        async with pages as entered:
+            assert_type(entered, PageIterator)
+            async for page in entered:
+                assert_type(page, TaskPage)
+                for each in page:
+                    assert_type(each, Task)
+        assert_type(pages.bookmark, Bookmark | None)
+
+        assert [True, True, False] == [inspect.isasyncgen(walk) for walk in (tasks, new_tasks, pages)]
+
+
+@pytest.mark.asyncio
+async def test_types_of_the_function(api: FakeApify) -> None:
+    """The function takes the options of a walk, by name or as a dictionary that is checked as well."""
+    options: WalkOptions = {"desc": True, "limit": 1, "on_invalid": "skip", "after": None}
+    tasks = iter_tasks(api.token, base_url=api.url, **options)
+    assert_type(tasks, AsyncGenerator[Task, None])
+    names = [task.name async for task in tasks]
+    assert_type(names, list[str])
+
+    assert [str] == [type(name) for name in names]
+
+
+def test_types_of_the_models() -> None:
+    """Every field has its type, without Any where it is known."""
+    task = Task("a-task", "a-user", "an-actor", "my-task", MOMENT, MOMENT, stats=TaskStats(15))
+    assert_type(task.id, str)
+    assert_type(task.created_at, datetime)
+    assert_type(task.act_name, str | None)
+    assert_type(task.stats, TaskStats | None)
+    assert_type(task.extra, Mapping[str, Any])
+    if task.stats is not None:
+        assert_type(task.stats.total_runs, int | None)
+
+    bookmark = Bookmark(MOMENT, frozenset({"a-task"}), 0, desc=False)
+    assert_type(Bookmark.from_json(bookmark.to_json()), Bookmark)
+    assert_type(bookmark.to_json(), str)
+
+    read = converter.structure(converter.unstructure(task), Task)
+    assert_type(read, Task)
+
+    assert task == read
+
+
+def test_types_of_the_errors() -> None:
+    """The attributes of errors and attempts have their types, and a callback is checked by them."""
+
+    def on_attempt(attempt: Attempt) -> float:
+        assert_type(attempt.status, int | None)
+        assert_type(attempt.delay, float | None)
+        return attempt.elapsed
+
+    error = ServerError("it failed", status=503)
+    assert_type(error.status, int)
+    assert_type(error.retry_after, float | None)
+    assert_type(error.offset, int | None)
+    callback: Callable[[Attempt], object] = on_attempt
+
+    assert 0.25 == callback(Attempt(0, 1000, False, 1, 503, error, 0.25, None))
+    assert isinstance(error, ResponseError)
+
+
+def test_wrong_calls_are_refused() -> None:
+    """What the type checker refuses is refused at run time as well; mypy reports an ignore that is not needed."""
+    client = TasksClient("a-token")
+
+    with pytest.raises(TypeError):
+        client.iter_tasks(limits=1)  # type: ignore[call-arg]
+    with pytest.raises(TypeError):
+        client.iter_tasks(limit="1")  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match="on_invalid"):
+        client.iter_tasks(on_invalid="ignore")  # type: ignore[arg-type]
+    with pytest.raises(TypeError):
+        client.iter_pages(True)  # type: ignore[call-arg]
