@@ -1,0 +1,102 @@
+"""The guarantee of an exact walk, searched for a counterexample."""
+
+from typing import Any
+
+import pytest
+from drift import MUTANTS, Reader, TaskList
+from hypothesis import HealthCheck, Phase, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule, run_state_machine_as_test
+
+from apify_tasks_async import DriftError
+from apify_tasks_async._walk import Walk
+
+BOTH = st.booleans()
+
+
+class ExactWalk(RuleBasedStateMachine):
+    """A list is created, changed and walked, in any order of these steps."""
+
+    walk_type: type[Walk] = Walk
+
+    @initialize(
+        sizes=st.lists(st.tuples(st.integers(1, 12), st.sampled_from([0, 0, 1])), max_size=12),
+        page_size=st.integers(4, 50),
+        window=st.integers(1, 8),
+        desc=BOTH,
+    )
+    def begin(self, sizes: list[tuple[int, int]], page_size: int, window: int, *, desc: bool) -> None:
+        """Begin to walk a list."""
+        self.list = TaskList()
+        for count, tick in sizes:
+            self.list.create(1)
+            self.list.create(count, tick=tick)
+        self.desc = desc
+        self.drifted = False
+        self.lived_throughout = {task.id for task in self.list.tasks}
+        self.reader = Reader(self.walk_type(desc=desc, page_size=page_size, exact=True), window=window)
+
+    @rule(count=st.integers(1, 6), tick=st.integers(0, 1), age=st.sampled_from([0, 0, 0, 1, 5, 100]))
+    def create(self, count: int, tick: int, age: int) -> None:
+        """Create tasks, of which some share a moment, or are older than others that were there before."""
+        self.list.create(count, tick=tick, age=age)
+
+    @rule(count=st.integers(1, 10), position=st.integers(0, 200))
+    def delete(self, count: int, position: int) -> None:
+        """Delete some tasks that stand together."""
+        self.list.delete(count, position)
+        self.lived_throughout &= {task.id for task in self.list.tasks}
+
+    @rule(count=st.integers(1, 6), position=st.integers(0, 30))
+    def replace(self, count: int, position: int) -> None:
+        """Delete and create as many, so that the total stays the same."""
+        before = len(self.list.tasks)
+        self.delete(count, position)
+        self.list.create(before - len(self.list.tasks))
+
+    @precondition(lambda self: not self.drifted and self.reader.unanswered)
+    @rule(which=st.integers(0, 7), ties=st.integers(0, 9), lie=st.sampled_from([0, 0, 0, -1, 1, -10, 10, -40]))
+    def answer(self, which: int, ties: int, lie: int) -> None:
+        """Answer any of the requests in flight, with a total of another moment."""
+        unanswered = self.reader.unanswered
+        request, slot = unanswered[which % len(unanswered)]
+        slot.append(self.list.answer(request, ties=ties, lie=lie))
+        self._guard(self.reader.receive)
+
+    def teardown(self) -> None:
+        """Let the walk come to its end, and look at what it has delivered."""
+        if not hasattr(self, "reader"):
+            return
+        if not self.drifted:
+            self._guard(lambda: self.reader.finish(lambda request: self.list.answer(request, ties=1)))
+        delivered = [task.id for task in self.reader.delivered]
+        moments = [task.created_at for task in self.reader.delivered]
+        assert sorted(set(delivered)) == sorted(delivered)
+        assert sorted(moments, reverse=self.desc) == moments
+        if not self.drifted:
+            assert set() == self.lived_throughout - set(delivered)
+
+    def _guard(self, step: Any) -> None:
+        try:
+            step()
+        except DriftError:
+            self.drifted = True
+
+
+def search(walk_type: type[Walk], **options: Any) -> None:
+    """Search for steps that make such a walk lose or repeat a task."""
+    machine = type("Searched", (ExactWalk,), {"walk_type": walk_type})
+    checks = [HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.filter_too_much]
+    run_state_machine_as_test(machine, settings=settings(suppress_health_check=checks, **options))
+
+
+def test_an_exact_walk_is_exact() -> None:
+    """Whatever happens to the list, a walk delivers every task that lives throughout, once and in order."""
+    search(Walk, max_examples=max(300, settings().max_examples))
+
+
+@pytest.mark.parametrize("mutant", MUTANTS, ids=lambda mutant: mutant.__name__)
+def test_the_search_finds_what_is_wrong(mutant: type[Walk]) -> None:
+    """Walks that rely on less than the bracket are found out."""
+    with pytest.raises(AssertionError):
+        search(mutant, max_examples=5000, phases=[Phase.generate], database=None, derandomize=True)

@@ -1,0 +1,290 @@
+"""Walks through the real client over a list that changes: exact, resumed, followed."""
+
+import asyncio
+import itertools
+import json
+import logging
+import random
+import subprocess
+import sys
+from collections.abc import AsyncGenerator, Callable, Iterator
+from datetime import UTC, datetime
+
+import pytest
+from support import MakeClient, until
+
+from apify_tasks_async import (
+    ApifyTasksError,
+    AuthenticationError,
+    Bookmark,
+    ClientClosedError,
+    InvalidTaskError,
+    RetryPolicy,
+    ServerError,
+    Task,
+)
+from apify_tasks_async.testing import FakeApify, Hang, MalformedItem, Status
+
+pytestmark = pytest.mark.asyncio
+
+MOMENT = datetime(2024, 1, 1, tzinfo=UTC)
+
+
+async def take(count: int, tasks: AsyncGenerator[Task, None]) -> list[str]:
+    """Return the ids of the next tasks."""
+    return [(await anext(tasks)).id for _ in range(count)]
+
+
+@pytest.mark.parametrize("desc", [False, True])
+@pytest.mark.parametrize("seed", range(8))
+async def test_an_exact_walk_is_exact_while_the_list_changes(seed: int, desc: bool, make_client: MakeClient) -> None:
+    """Tasks are created, deleted and reordered at every request, and none that lives throughout is lost or repeated."""
+    rng = random.Random(seed)
+    async with FakeApify(tasks=400, seed=seed) as api:
+        api.shuffle_ties = True
+        lived_throughout = {task.id for task in api.tasks}
+
+        def change(_: object) -> None:
+            for _ in range(rng.randint(0, 4)):
+                if rng.random() < 0.5:
+                    moment = rng.choice(api.tasks).created_at if rng.random() < 0.5 else api.tasks[-1].created_at
+                    api.create_task(created_at=moment)
+                else:
+                    lived_throughout.discard(api.delete_task(rng.choice(api.tasks[:50]).id).id)
+
+        api.on_request = change
+        client = make_client(base_url=api.url, concurrency=4)
+        delivered = await client.all_tasks(exact=True, desc=desc, page_size=40)
+    ids = [task.id for task in delivered]
+    assert len(set(ids)) == len(ids)
+    assert set() == lived_throughout - set(ids)
+    assert sorted((task.created_at for task in delivered), reverse=desc) == [task.created_at for task in delivered]
+
+
+async def test_a_quiet_exact_walk_asks_for_overlapping_pages(api: FakeApify, make_client: MakeClient) -> None:
+    """It delivers the same as the plain one; what the overlap repeats is counted."""
+    client = make_client()
+    assert list(api.tasks) == await client.all_tasks(exact=True)
+    assert [0, 992, 1984] == [request.offset for request in api.requests]
+    assert (16, 0) == (client.stats.duplicates, client.stats.reseeks)
+
+
+async def test_a_walk_that_looks_for_its_place_says_so(api: FakeApify, make_client: MakeClient) -> None:
+    """Re-reads are counted, and the pages that were in flight are given up."""
+    client = make_client()
+    expected = list(api.tasks)
+    changes: Iterator[Callable[[], object]] = iter([lambda: None, lambda: api.delete_task(expected[0].id)])
+    api.on_request = lambda _: next(changes, lambda: None)()
+    assert expected == await client.all_tasks()
+    assert 1 == client.stats.reseeks
+
+
+@pytest.mark.parametrize("desc", [False, True])
+async def test_every_page_has_a_bookmark_to_carry_on_from(api: FakeApify, make_client: MakeClient, desc: bool) -> None:
+    """It survives JSON, and tasks that are deleted and created in between."""
+    client = make_client()
+    pages = client.iter_pages(page_size=100, desc=desc)
+    first = await anext(pages)
+    await pages.aclose()
+    assert first.bookmark is not None
+    assert first.bookmark == pages.bookmark
+    after = Bookmark.from_json(first.bookmark.to_json())
+    expected = list(reversed(api.tasks))[100:] if desc else list(api.tasks)[100:]
+    for task in first.items[:30]:
+        api.delete_task(task.id)
+    created = api.create_task()
+    assert (expected if desc else [*expected, created]) == await client.all_tasks(after=after, desc=desc)
+
+
+async def test_a_bookmark_resumes_in_another_process(api: FakeApify, make_client: MakeClient) -> None:
+    """Behind a failure, the error's bookmark is all that is needed."""
+    client = make_client(retry=RetryPolicy(attempts=1))
+    api.fail(Status(503), offset=2000)
+    delivered = []
+    with pytest.raises(ServerError) as caught:
+        async for task in client.iter_tasks():
+            delivered.append(task.id)
+    assert 2000 == len(delivered)
+    assert caught.value.bookmark is not None
+    program = (
+        "import asyncio, json, sys\n"
+        "from apify_tasks_async import Bookmark, TasksClient\n"
+        "async def main():\n"
+        "    async with TasksClient(sys.argv[2], base_url=sys.argv[1]) as client:\n"
+        "        tasks = await client.all_tasks(after=Bookmark.from_json(sys.argv[3]))\n"
+        "        print(json.dumps([task.id for task in tasks]))\n"
+        "asyncio.run(main())\n"
+    )
+    process = await asyncio.create_subprocess_exec(
+        sys.executable,
+        "-c",
+        program,
+        api.url,
+        api.token,
+        caught.value.bookmark.to_json(),
+        stdout=subprocess.PIPE,
+    )
+    output, _ = await process.communicate()
+    assert [task.id for task in api.tasks] == delivered + json.loads(output)
+
+
+async def test_an_error_before_anything_was_delivered_has_the_bookmark_that_was_given(
+    api: FakeApify, make_client: MakeClient
+) -> None:
+    """To begin with there is none; later, the walk's place is where it was."""
+    client = make_client(retry=RetryPolicy(attempts=1))
+    after = (await client.list_tasks(limit=10)).bookmark
+    for given in (None, after):
+        api.fail(Status(503))
+        with pytest.raises(ServerError) as caught:
+            await client.all_tasks(after=given)
+        assert given == caught.value.bookmark
+
+
+async def test_an_invalid_task_is_reported_once_when_its_bookmark_is_resumed(
+    api: FakeApify, make_client: MakeClient
+) -> None:
+    """The bookmark of the error is behind the item, that of the page before it in front of it."""
+    client = make_client()
+    api.fail(MalformedItem(index=3, field="name"), times=None)
+    pages = client.iter_pages(limit=10)
+    page = await anext(pages)
+    with pytest.raises(InvalidTaskError) as caught:
+        await anext(pages)
+    api.clear_faults()
+    expected = list(api.tasks)
+    assert expected[:3] == list(page)
+    assert expected[3:] == await client.all_tasks(after=page.bookmark)
+    assert expected[4:] == await client.all_tasks(after=caught.value.bookmark)
+
+
+async def test_following_delivers_all_and_then_each_new_task_once(make_client: MakeClient) -> None:
+    """Deletions in between make it neither skip nor repeat."""
+    async with FakeApify(tasks=50) as api:
+        client = make_client(base_url=api.url)
+        tasks = client.follow_tasks(interval=0.001, page_size=20)
+        assert [task.id for task in api.tasks] == await take(50, tasks)
+        for _ in range(5):
+            for task in api.tasks[:7]:
+                api.delete_task(task.id)
+            created = [api.create_task().id for _ in range(5)]
+            assert created == await take(5, tasks)
+        await tasks.aclose()
+
+
+async def test_following_an_empty_list_waits_for_the_first_task(make_client: MakeClient) -> None:
+    """There is nothing to be behind of yet."""
+    async with FakeApify() as api:
+        client = make_client(base_url=api.url)
+        tasks = client.follow_tasks(interval=0.001)
+        first = asyncio.ensure_future(anext(tasks))
+        await until(lambda: len(api.requests) > 2)
+        created = api.create_task()
+        assert created == await first
+        await tasks.aclose()
+
+
+async def test_following_costs_one_request_a_look(api: FakeApify, make_client: MakeClient) -> None:
+    """Each look begins a few tasks before the end of the list."""
+    client = make_client()
+    after = (await client.list_tasks(offset=1500)).bookmark
+    tasks = client.follow_tasks(interval=0.001, after=after)
+    following = asyncio.ensure_future(anext(tasks))
+    await until(lambda: len(api.requests) > 4)
+    created = api.create_task()
+    assert created == await following
+    await tasks.aclose()
+    assert {2491} == {request.offset for request in api.requests[1:]}
+
+
+async def test_following_outlives_an_outage(
+    api: FakeApify, make_client: MakeClient, caplog: pytest.LogCaptureFixture
+) -> None:
+    """It goes on when the API is there again; meanwhile the statistics and the log tell."""
+    caplog.set_level(logging.WARNING, logger="apify_tasks_async")
+    client = make_client(retry=RetryPolicy(attempts=2, base_delay=0))
+    tasks = client.follow_tasks(interval=0.001)
+    await take(2500, tasks)
+    api.fail(Status(503), times=None)
+    following = asyncio.ensure_future(anext(tasks))
+    await until(lambda: client.stats.failures > 3)
+    created = api.create_task()
+    api.clear_faults()
+    assert created == await following
+    await tasks.aclose()
+    assert caplog.messages
+    assert all("following goes on in 0.001 s" in message and "503" in message for message in caplog.messages)
+
+
+async def test_following_ends_with_an_error_that_waiting_does_not_cure(api: FakeApify, make_client: MakeClient) -> None:
+    """A token that was revoked stays revoked."""
+    client = make_client()
+    tasks = client.follow_tasks(interval=0.001)
+    delivered = await take(2500, tasks)
+    api.fail(Status(401), times=None)
+    with pytest.raises(AuthenticationError) as caught:
+        await anext(tasks)
+    assert caught.value.bookmark is not None
+    assert delivered[-1] in caught.value.bookmark.ids
+
+
+@pytest.mark.parametrize("state", ["waiting", "fetching"])
+async def test_cancelling_a_follower_is_immediate(api: FakeApify, make_client: MakeClient, state: str) -> None:
+    """Whether it waits for the next look or for an answer."""
+    client = make_client()
+    after = (await client.list_tasks(offset=2000)).bookmark
+    tasks = client.follow_tasks(after=after, interval=3600)
+    if state == "fetching":
+        api.fail(Hang())
+    following = asyncio.ensure_future(anext(tasks))
+    await until(lambda: client.stats.pages == 2 if state == "waiting" else api.in_flight)
+    following.cancel()
+    await asyncio.wait({following}, timeout=5)
+    assert following.cancelled()
+    await until(lambda: not api.in_flight)
+
+
+async def test_closing_the_client_ends_a_follower_that_waits(api: FakeApify, make_client: MakeClient) -> None:
+    """It does not sleep through it."""
+    client = make_client()
+    after = (await client.list_tasks(offset=2000)).bookmark
+    following = asyncio.ensure_future(anext(client.follow_tasks(after=after, interval=3600)))
+    await until(lambda: client.stats.pages == 2)
+    await client.close()
+    with pytest.raises(ClientClosedError):
+        await following
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"interval": 0}, "interval must be greater than 0, got 0"),
+        ({"page_size": 3}, "page_size must be from 4 to 1000, got 3"),
+        ({"after": Bookmark(MOMENT, {"a"}, 0, desc=True)}, "desc must be True, the direction of after, got False"),
+    ],
+)
+async def test_what_cannot_be_followed_is_refused_at_once(
+    options: dict[str, object], message: str, make_client: MakeClient
+) -> None:
+    """Before anything is awaited."""
+    with pytest.raises(ValueError) as caught:  # noqa: PT011  the whole message is compared
+        make_client().follow_tasks(**options)  # type: ignore[arg-type]  # that is the test
+    assert message == str(caught.value)
+
+
+async def test_a_consumer_can_resume_after_every_error(make_client: MakeClient) -> None:
+    """A loop that carries on from the bookmark of each error sees every task once."""
+    async with FakeApify(tasks=300, seed=3) as api:
+        api.fail(Status(503), times=None, probability=0.4)
+        client = make_client(base_url=api.url, retry=RetryPolicy(attempts=1))
+        delivered: list[str] = []
+        after: Bookmark | None = None
+        for _ in itertools.count():
+            try:
+                async for task in client.iter_tasks(page_size=20, after=after):
+                    delivered.append(task.id)
+            except ApifyTasksError as error:
+                after = error.bookmark
+            else:
+                break
+        assert [task.id for task in api.tasks] == delivered
