@@ -1,0 +1,34 @@
+"""The command line `apify-tasks`. It needs the extra `cli`: click and rich."""
+
+from __future__ import annotations
+
+import importlib.util
+import sys
+
+__all__ = ["main"]
+
+
+def main() -> int:
+    """Run the command line with the arguments of this process.
+
+    Returns:
+        The exit code: 0, or 1 API or network, 2 usage, 4 authentication, 130 Ctrl-C, 141 closed pipe, 143 SIGTERM.
+
+    Example:
+        `apify-tasks list --limit 10` and `python -m apify_tasks_async list --limit 10` both end here.
+    """
+    if not all(map(_is_installed, ("click", "rich"))):
+        message = "apify-tasks: the command line needs the extra: python -m pip install 'apify-tasks-async[cli]'"
+        sys.stderr.write(f"{message}\n")
+        return 1
+    # Only now is it certain that click is there.
+    from apify_tasks_async.cli._commands import run  # noqa: PLC0415
+
+    return run(sys.argv[1:])
+
+
+def _is_installed(name: str) -> bool:
+    try:
+        return importlib.util.find_spec(name) is not None
+    except ImportError:
+        return False

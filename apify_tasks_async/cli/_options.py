@@ -1,0 +1,210 @@
+"""What can be asked for on the command line."""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+import attrs
+import click
+
+from apify_tasks_async.cli._exit import TokenFailure
+
+__all__ = ["Options", "Seconds", "connection", "filters", "formats", "places", "reading", "walking"]
+
+_Command = TypeVar("_Command", bound=Callable[..., Any])
+
+_COLUMNS = (
+    "id",
+    "name",
+    "actor",
+    "runs",
+    "created",
+    "modified",
+    "username",
+    "user_id",
+    "act_id",
+    "act_name",
+    "act_username",
+)
+_DEFAULT_COLUMNS = "id,name,actor,runs,created,modified"
+
+
+def _columns(_context: click.Context, _parameter: click.Parameter, value: str) -> tuple[str, ...]:
+    columns = tuple(name.strip() for name in value.split(","))
+    for column in columns:
+        if column not in _COLUMNS and not column.startswith("extra."):
+            raise click.BadParameter(f"{column!r} is none of {', '.join(_COLUMNS)}, extra.NAME.")
+    return columns
+
+
+class Seconds(click.FloatRange):
+    """A time in seconds, more than none and not for ever."""
+
+    name = "SECONDS"
+
+    def __init__(self) -> None:
+        super().__init__(min=0, min_open=True)
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        """Return the number."""
+        seconds: float = super().convert(value, param, ctx)
+        if not math.isfinite(seconds):
+            self.fail(f"{value!r} is no number of seconds.", param, ctx)
+        return seconds
+
+
+_FILE = click.Path(dir_okay=False, path_type=Path)
+
+
+@attrs.frozen
+class Options:
+    """What was asked for. Each command has some of them."""
+
+    token_file: str | None = None
+    base_url: str | None = None
+    timeout: float = 30.0
+    concurrency: int = 8
+    verbose: bool = False
+    quiet: bool = False
+    output: str | None = None
+    columns: tuple[str, ...] = ()
+    headers: bool = True
+    limit: int | None = None
+    offset: int = 0
+    desc: bool = False
+    page_size: int = 1000
+    exact: bool = False
+    skip_invalid: bool = False
+    actor: str | None = None
+    name: str | None = None
+    after: Path | None = None
+    bookmark: Path | None = None
+    interval: float = 30.0
+
+    @property
+    def token(self) -> str:
+        """The token, from the file if one was named, else from the environment.
+
+        Raises:
+            TokenFailure: There is none, or what is there cannot be one.
+        """
+        if self.token_file is None:
+            token, source = os.environ.get("APIFY_TOKEN", ""), "APIFY_TOKEN"
+        else:
+            token, source = _read_token(self.token_file), f"--token-file {self.token_file}"
+        token = token.strip()
+        if not token:
+            raise TokenFailure("no token" if self.token_file is None else f"no token in {source}")
+        if not (token.isascii() and token.isprintable()) or " " in token:
+            # It is not shown: it may be a token with a slip of the keyboard in it.
+            raise TokenFailure(f"what is in {source} is no token: a token is letters, digits and underscores")
+        return token
+
+
+def _read_token(path: str) -> str:
+    try:
+        with click.open_file(path, encoding="utf-8", errors="replace") as file:
+            return str(file.read())
+    except OSError as error:
+        raise click.BadParameter(f"cannot read {path!r}: {error.strerror}.", param_hint="'--token-file'") from None
+
+
+def _all(*options: Callable[[_Command], _Command]) -> Callable[[_Command], _Command]:
+    def decorate(command: _Command) -> _Command:
+        for option in reversed(options):
+            command = option(command)
+        return command
+
+    return decorate
+
+
+def formats(*names: str, default: str | None = None) -> Callable[[_Command], _Command]:
+    """Return the options that say how tasks are shown.
+
+    Args:
+        *names: The formats that there are.
+        default: The one that is taken if none is asked for; `None` if that depends on where the output goes.
+    """
+    taken = default or "table on a terminal, else tsv"
+    return _all(
+        click.option(
+            "-o",
+            "--output",
+            type=click.Choice(names),
+            default=default,
+            help=f"How to show the tasks.  [default: {taken}]",
+        ),
+        click.option(
+            "--columns",
+            metavar="NAMES",
+            callback=_columns,
+            default=_DEFAULT_COLUMNS,
+            show_default=True,
+            help=f"What to show of a task where there are columns: {', '.join(_COLUMNS)}, "
+            "or extra.NAME for a field that the API added, such as extra.title.",
+        ),
+        click.option("--no-headers", "headers", flag_value=False, default=True, help="Leave the column names out."),
+    )
+
+
+connection = _all(
+    click.option(
+        "--token-file", metavar="FILE", help="Read the token from FILE, - for stdin.  [default: APIFY_TOKEN is used]"
+    ),
+    click.option(
+        "--base-url", metavar="URL", help="Where the API is.  [default: APIFY_API_BASE_URL, else https://api.apify.com]"
+    ),
+    click.option("--timeout", type=Seconds(), default=30.0, show_default=True, help="For one attempt at a page."),
+    click.option("-v", "--verbose", is_flag=True, help="Say on stderr what is done."),
+)
+"""How to reach the API."""
+
+walking = _all(
+    click.option("-L", "--limit", type=click.IntRange(min=1), help="Show so many tasks at most.  [default: all]"),
+    click.option("--desc/--asc", default=False, help="Newest or oldest first.  [default: asc]"),
+    click.option("--concurrency", type=click.IntRange(min=1), default=8, show_default=True, help="Pages at a time."),
+)
+"""Which part of the list."""
+
+reading = _all(
+    click.option(
+        "--page-size", type=click.IntRange(1, 1000), default=1000, show_default=True, help="Tasks in a request."
+    ),
+    click.option(
+        "--skip-invalid",
+        is_flag=True,
+        help="Leave out tasks that are not as the API documents them, and say so.  [default: end with an error]",
+    ),
+)
+"""How to read it."""
+
+filters = _all(
+    click.option(
+        "--actor",
+        metavar="NAME",
+        help="Only tasks of this Actor: its name, user/name or id. Filtered locally: the whole list is still read.",
+    ),
+    click.option(
+        "--name",
+        metavar="GLOB",
+        help="Only tasks with such a name: * is any text, ? any character. Filtered locally, too. "
+        "With a filter --limit counts the tasks shown, and --offset those of the whole list.",
+    ),
+)
+"""Which of its tasks."""
+
+places = _all(
+    click.option("--after", type=_FILE, metavar="FILE", help="Carry on behind the bookmark in FILE."),
+    click.option(
+        "--bookmark",
+        type=_FILE,
+        metavar="FILE",
+        help="Keep a bookmark in FILE, behind the rows shown so far. "
+        "Give both the same FILE to see only what is new each time; it may be missing at first.",
+    ),
+)
+"""Where to begin, and where it ended."""

@@ -1,0 +1,224 @@
+"""What the commands do with the library, over its public names only."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import sys
+import time
+from collections.abc import AsyncGenerator, Callable, Coroutine, Iterator, Sequence
+from contextlib import AbstractContextManager
+from fnmatch import fnmatchcase
+from typing import Any, TypeVar
+
+import attrs
+import click
+
+from apify_tasks_async import ConfigurationError, Task, TasksClient
+from apify_tasks_async.cli._bookmark import behind, read_bookmark
+from apify_tasks_async.cli._exit import is_terminal, run_async, say
+from apify_tasks_async.cli._options import Options
+from apify_tasks_async.cli._output import Rows, open_rows
+from apify_tasks_async.cli._text import printable
+
+__all__ = ["count", "demo", "follow", "list_tasks"]
+
+_Result = TypeVar("_Result")
+_Advance = Callable[[int, int], None]
+
+_BATCH = 1000
+"""The most rows that are held back while more are there already."""
+
+
+class _OneLine(logging.Formatter):
+    def format(self, record: logging.LogRecord) -> str:
+        return printable(f"apify-tasks: {record.levelname.lower()}: {record.getMessage()}")
+
+
+@contextlib.contextmanager
+def _logging(*, verbose: bool) -> Iterator[None]:
+    """Show on stderr what the library logs: warnings, or all of it."""
+    handler = logging.StreamHandler()
+    handler.setFormatter(_OneLine())
+    logger = logging.getLogger("apify_tasks_async")
+    logger.addHandler(handler)
+    logger.setLevel(logging.DEBUG if verbose else logging.WARNING)
+    try:
+        yield
+    finally:
+        logger.removeHandler(handler)
+
+
+def _run(options: Options, work: Coroutine[Any, Any, _Result]) -> _Result:
+    with _logging(verbose=options.verbose):
+        return run_async(work)
+
+
+def _client(options: Options) -> TasksClient:
+    try:
+        return TasksClient(
+            options.token, base_url=options.base_url, timeout=options.timeout, concurrency=options.concurrency
+        )
+    except ConfigurationError as error:
+        # The token was looked at before, so it is the base URL.
+        raise click.UsageError(str(error)) from None
+
+
+@attrs.define
+class _Selection:
+    """Which tasks to show."""
+
+    actor: str | None
+    name: str | None
+    limit: int | None
+    """How many are still to be shown; `None` if all."""
+
+    def choose(self, tasks: Sequence[Task]) -> tuple[list[Task], int]:
+        """Return the tasks to show, and how many had to be looked at to find them."""
+        chosen: list[Task] = []
+        looked_at = 0
+        for task in tasks:
+            if len(chosen) == self.limit:
+                break
+            looked_at += 1
+            if self._matches(task):
+                chosen.append(task)
+        if self.limit is not None:
+            self.limit -= len(chosen)
+        return chosen, looked_at
+
+    def _matches(self, task: Task) -> bool:
+        if self.name is not None and not fnmatchcase(task.name, self.name):
+            return False
+        names = [task.act_id, task.act_name]
+        if task.act_name is not None and task.act_username is not None:
+            names += [f"{task.act_username}/{task.act_name}", f"{task.act_username}~{task.act_name}"]
+        return self.actor is None or self.actor in names
+
+
+def _selection(options: Options) -> _Selection:
+    return _Selection(options.actor, options.name, options.limit)
+
+
+def _still(_read: int, _total: int) -> None:
+    """Stand in for a bar where there is none."""
+
+
+def _bar(options: Options, rows: Rows) -> AbstractContextManager[_Advance]:
+    """Return the progress bar, if there is a terminal to show it on, and nothing else writes there meanwhile."""
+    crowded = options.quiet or options.verbose or (rows.streams and is_terminal(sys.stdout))
+    if crowded or not is_terminal(sys.stderr):
+        return contextlib.nullcontext(_still)
+    from apify_tasks_async.cli._progress import progress_bar  # noqa: PLC0415 - rich is slow to import
+
+    return progress_bar()
+
+
+def list_tasks(options: Options) -> None:
+    """Show the tasks."""
+    after = read_bookmark(options.after, options.bookmark, desc=options.desc)
+    with open_rows(options, after) as rows, _bar(options, rows) as advance:
+        _run(options, _walk(_client(options), options, rows, advance))
+
+
+async def _walk(client: TasksClient, options: Options, rows: Rows, advance: _Advance) -> None:
+    selection = _selection(options)
+    filtered = options.actor is not None or options.name is not None
+    # With a filter nobody knows yet how much of the list it takes.
+    limit = None if filtered else options.limit
+    read, start = 0, None
+    pages = client.iter_pages(
+        desc=options.desc,
+        offset=options.offset,
+        limit=limit,
+        page_size=options.page_size,
+        exact=options.exact,
+        after=rows.bookmark,
+        on_invalid="skip" if options.skip_invalid else "raise",
+    )
+    async with client, pages:
+        async for page in pages:
+            chosen, looked_at = selection.choose(page.items)
+            bookmark = page.bookmark
+            if looked_at < len(page):
+                bookmark = behind(page.items[:looked_at], rows.bookmark, offset=page.offset, desc=options.desc)
+            rows.show(chosen, bookmark)
+            read += looked_at
+            start = page.offset if start is None else start
+            expected = max(0, page.total - start)
+            advance(read, expected if limit is None else min(limit, expected))
+            if selection.limit == 0:
+                return
+
+
+def count(options: Options) -> None:
+    """Show how many tasks there are."""
+    click.echo(_run(options, _count(_client(options))))
+
+
+async def _count(client: TasksClient) -> int:
+    async with client:
+        return await client.count()
+
+
+def follow(options: Options) -> None:
+    """Show the tasks, then each new one."""
+    after = read_bookmark(options.after, options.bookmark, desc=False)
+    with open_rows(options, after) as rows:
+        _run(options, _follow(_client(options), options, rows))
+
+
+async def _follow(client: TasksClient, options: Options, rows: Rows) -> None:
+    selection = _selection(options)
+    after = rows.bookmark
+    offset = after.offset + len(after.ids) if after else 0
+    tasks = client.follow_tasks(
+        after=after,
+        interval=options.interval,
+        page_size=options.page_size,
+        on_invalid="skip" if options.skip_invalid else "raise",
+    )
+    async with client, contextlib.aclosing(_batches(tasks)) as batches:
+        async for batch in batches:
+            chosen, _ = selection.choose(batch)
+            rows.show(chosen, behind(batch, rows.bookmark, offset=offset, desc=False))
+            offset += len(batch)
+
+
+async def _batches(tasks: AsyncGenerator[Task, None]) -> AsyncGenerator[list[Task], None]:
+    """Yield what has come as soon as the next task would have to be waited for."""
+    batch: list[Task] = []
+    while True:
+        coming = asyncio.ensure_future(anext(tasks))
+        try:
+            await asyncio.wait({coming}, timeout=0)
+            if batch and (len(batch) == _BATCH or not coming.done() or coming.exception()):
+                yield batch
+                batch = []
+            batch.append(await coming)
+        finally:
+            coming.cancel()
+
+
+def demo(options: Options, *, tasks: int, latency: float) -> None:
+    """Show the tasks of a server of our own."""
+    with open_rows(options, None) as rows, _bar(options, rows) as advance:
+        summary = _run(options, _demo(options, rows, advance, tasks=tasks, latency=latency))
+    say(summary)
+
+
+async def _demo(options: Options, rows: Rows, advance: _Advance, *, tasks: int, latency: float) -> str:
+    from apify_tasks_async.testing import FakeApify  # noqa: PLC0415 - nobody else needs it
+
+    async with FakeApify(tasks=tasks, latency=latency) as api:
+        client = TasksClient(api.token, base_url=api.url, concurrency=options.concurrency)
+        started = time.perf_counter()
+        await _walk(client, options, rows, advance)
+        elapsed = time.perf_counter() - started
+        requests = client.stats.requests
+    return f"{_counted(rows.shown, 'task')} in {_counted(requests, 'request')}, {elapsed:.2f} seconds"
+
+
+def _counted(number: int, what: str) -> str:
+    return f"{number:,} {what}" if number == 1 else f"{number:,} {what}s"
