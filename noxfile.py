@@ -16,7 +16,7 @@ nox.needs_version = ">=2025.5.1"
 nox.options.default_venv_backend = "uv|virtualenv"
 nox.options.download_python = "never"
 nox.options.error_on_missing_interpreters = False
-nox.options.sessions = ["lint", "typing", "coverage", "tests", "lowest"]
+nox.options.sessions = ["lint", "typing", "coverage", "tests", "lowest", "smoke"]
 
 OLDEST = "3.11"
 LATER = ["3.12", "3.13", "3.14"]
@@ -41,7 +41,7 @@ def lint(session: nox.Session) -> None:
 def typing(session: nox.Session) -> None:
     """Check types, those of the tests included."""
     session.install(".[cli]", *group("typing"))
-    session.run("mypy", "apify_tasks_async", "tests", "noxfile.py")
+    session.run("mypy", "apify_tasks_async", "tests", "benchmarks", "noxfile.py")
 
 
 @nox.session(python=LATER)
@@ -81,6 +81,20 @@ def drift(session: nox.Session) -> None:
     """Search for a list and a sequence of changes that makes a walk lose or repeat a task: 10,000 walks and more."""
     session.install(".", *group("test"))
     run_pytest(session, "-m", "pytest", "--hypothesis-profile=drift", "tests/test_drift.py")
+
+
+@nox.session(python=OLDEST)
+def bench(session: nox.Session) -> None:
+    """Measure against the official client and the floors, and print the table."""
+    session.install(".", *group("bench"))
+    session.run("python", "benchmarks/run.py", *session.posargs)
+
+
+@nox.session(python=OLDEST)
+def smoke(session: nox.Session) -> None:
+    """Show that the benchmark starts, and that all its contenders list the same tasks."""
+    session.install(".", *group("bench"))
+    session.run("python", "benchmarks/run.py", "--quick", silent=True)
 
 
 def run_pytest(session: nox.Session, *arguments: str, **environment: str) -> None:

@@ -22,19 +22,17 @@ class Prefetch(Generic[T]):
 
     def __init__(self) -> None:
         self._tasks: deque[asyncio.Task[T]] = deque()
-        self._finalizer: weakref.finalize[[deque[asyncio.Task[T]], asyncio.AbstractEventLoop], Prefetch[T]] | None = (
-            None
-        )
+        self._watched = False
 
     def __len__(self) -> int:
         return len(self._tasks)
 
     def add(self, task: asyncio.Task[T]) -> None:
         """Add a task at the end."""
-        if self._finalizer is None:
+        if not self._watched:
+            self._watched = True
             # It refers to the tasks alone: a reference to the window would keep the window alive.
-            self._finalizer = weakref.finalize(self, _abandon, self._tasks, task.get_loop())
-            self._finalizer.atexit = False
+            weakref.finalize(self, _abandon, self._tasks, task.get_loop()).atexit = False
         self._tasks.append(task)
 
     async def first(self) -> asyncio.Task[T] | None:

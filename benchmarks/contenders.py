@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Callable, Coroutine
+from typing import Any
 
 import aiohttp
 import msgspec
@@ -16,7 +17,7 @@ TOKEN = "token-of-no-account"
 CONCURRENCY = 8
 PAGE = 1000
 
-Contender = Callable[[str], Awaitable[list[str]]]
+Contender = Callable[[str], Coroutine[Any, Any, list[str]]]
 
 
 async def ours(url: str) -> list[str]:

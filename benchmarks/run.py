@@ -42,7 +42,7 @@ def server(tasks: int) -> Iterator[str]:
     if len(cores) > 1:
         os.sched_setaffinity(0, {cores[0]})
         pinned = ["--core", str(cores[1])]
-    command = [sys.executable, HERE / "server.py", "--tasks", str(tasks), *pinned]
+    command = [sys.executable, str(HERE / "server.py"), "--tasks", str(tasks), *pinned]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
         try:
             assert process.stdout is not None
@@ -55,7 +55,7 @@ def measure(name: str, url: str) -> tuple[Sample, list[str]]:
     """Run a contender once."""
     gc.collect()
     cpu, wall = time.process_time(), time.perf_counter()
-    ids = asyncio.run(CONTENDERS[name](url))  # type: ignore[arg-type]  # they are coroutine functions
+    ids = asyncio.run(CONTENDERS[name](url))
     return Sample(time.process_time() - cpu, time.perf_counter() - wall), ids
 
 
