@@ -110,7 +110,7 @@ class PageIterator:
             self._prefetch.add(self._fetcher.start(request))
 
     def _deliver(self, step: Step) -> TaskPage:
-        if step.restarted:
+        if step.restarted or self._walk.finished:
             self._prefetch.clear()
         tasks, count = self._sort_out(step)
         response = step.response

@@ -73,9 +73,7 @@ class Step:
     def bookmark_behind(self, count: int) -> Bookmark | None:
         """Return the place behind the first `count` new items."""
         old, keys = self.before, self.keys
-        if not keys:
-            return old
-        if not count:
+        if not count or not keys:
             return self._seen_again(old) if old else None
         stop = self.fresh[count - 1] + 1
         key = keys[stop - 1]
@@ -91,7 +89,9 @@ class Step:
     def _seen_again(self, old: Bookmark) -> Bookmark:
         """Return the frontier with its place in the list as this response shows it, if it does."""
         start, _ = span(self.keys, old.created_at, len(self.keys), desc=self.request.desc)
-        return attrs.evolve(old, offset=self.request.offset + start - 1) if 0 < start < len(self.keys) else old
+        if start == 0 < self.request.offset:
+            return old
+        return attrs.evolve(old, offset=max(0, self.request.offset + start - 1))
 
 
 class Walk:
@@ -126,6 +126,7 @@ class Walk:
         self._alone = True  # the first page, and each re-read: more is planned only once it was accepted
         self._rereads = 0  # since the last new item
         self._fruitless = 0  # responses since the last new item
+        self._pages_to_cross = 0  # in the list, when the first of them came
         self._position = offset if after is None else self._before_frontier()
         self.finished = False
 
@@ -157,17 +158,22 @@ class Walk:
 
     def _limit(self) -> int:
         wanted = self._wanted()
-        if self._rereads or wanted is None:
+        if self._fruitless or wanted is None:
             return self._page_limit()
-        return min(self._page_limit(), wanted + self._overlap())
+        # A walk that is resumed meets the frontier itself again, behind the overlap.
+        known = len(self._frontier.ids) if self._total is None and self._frontier else 0
+        return min(self._page_limit(), wanted + self._overlap() + known)
 
     def _page_limit(self) -> int:
-        """Return how many records a page is to have. Re-reads grow, to get past ties that fill a small page."""
+        """Return how many records a page is to have: ever more while nothing new comes, to get past what is there."""
         size = max(self._page_size, LEAST_EXACT_PAGE_SIZE) if self._bracketed else self._page_size
-        return min(size << min(self._rereads, 10), self._most)
+        return min(size << min(self._fruitless, 10), self._most)
 
     def _overlap(self) -> int:
-        return min(OVERLAP, self._page_limit() // 2) if self._bracketed else 0
+        if not self._bracketed:
+            return 0
+        # A re-read begins right before the frontier, to leave all the room there is for ties.
+        return 1 if self._rereads else min(OVERLAP, self._page_limit() // 2)
 
     def _wanted(self) -> int | None:
         """Return how many items are still to be planned for; `None` if all that there are."""
@@ -188,12 +194,16 @@ class Walk:
         self._check_sorted(request, response, keys)
         fresh = self._fresh(response.items, keys)
         accepted = self._accepts(request, response, keys, repeats=len(fresh) < len(response.items))
-        vanished = max(0, (self._total or 0) - response.total)
+        if self._bracketed and response.items and not keys:
+            raise self._useless(request, response, "no item of the page has a readable createdAt to find the place by")
+        # A bookmark knows of the tasks up to its own place.
+        expected = self._frontier.offset + 2 if self._total is None and self._frontier else self._total or 0
+        vanished = max(0, expected - response.total)
         self._total = response.total
         self._most = min(self._most, max(response.limit, 1)) if response.limit < request.limit else self._most
         if accepted:
             return self._accept(request, response, keys, fresh)
-        self._reread(request, vanished)
+        self._reread(request, response, vanished)
         return Step(request, response, keys, [], self._frontier, restarted=True)
 
     def _accepts(self, request: PageRequest, response: Slice, keys: list[datetime], *, repeats: bool) -> bool:
@@ -203,8 +213,6 @@ class Walk:
             self._bracketed = True
         if not self._bracketed:
             return True
-        if response.items and not keys:
-            raise self._useless(request, response, "no item of the page has a readable createdAt to find the place by")
         if first or request.offset == 0:
             return True
         if not keys or self._frontier is None:
@@ -238,10 +246,10 @@ class Walk:
         if fresh:
             self._rereads = self._fruitless = 0
         elif not self.finished:
-            self._endure(request)
-        step = Step(request, response, keys, fresh, self._frontier, restarted=self._adjoin(request, response))
+            self._endure(request, response)
+        step = Step(request, response, keys, fresh, self._frontier, restarted=False)
         self._frontier = step.bookmark_behind(len(fresh))
-        return step
+        return attrs.evolve(step, restarted=self._adjoin(request, response))
 
     def _is_last(self, request: PageRequest, response: Slice, fresh: list[int]) -> bool:
         """Tell whether nothing can come behind the response."""
@@ -255,6 +263,9 @@ class Walk:
     def _adjoin(self, request: PageRequest, response: Slice) -> bool:
         """Plan on from the end of the response; tell whether what was planned would leave a gap, and is void."""
         position = max(0, request.offset + len(response.items) - self._overlap())
+        if self._bracketed and self._frontier:
+            # Of ties at the end of the page the next one could not begin with one, and be bracketed.
+            position = min(position, max(request.offset, self._frontier.offset))
         gap = bool(self._planned) and self._planned[0].offset > position
         if gap:
             self._planned.clear()
@@ -262,12 +273,12 @@ class Walk:
             self._position = position
         return gap
 
-    def _reread(self, request: PageRequest, vanished: int) -> None:
+    def _reread(self, request: PageRequest, response: Slice, vanished: int) -> None:
         """Give up what was planned, and look for the frontier where it should be by now, then further back."""
-        self._endure(request)
+        self._endure(request, response)
         back = self._page_size << (self._rereads - 1) if self._rereads else vanished
-        self._position = self._before_frontier(back)
         self._rereads += 1
+        self._position = self._before_frontier(back)
         self._alone = True
         self._planned.clear()
 
@@ -276,18 +287,18 @@ class Walk:
         seen_at = self._frontier.offset if self._frontier else 0
         return max(0, seen_at + 1 - back - self._overlap())
 
-    def _endure(self, request: PageRequest) -> None:
+    def _endure(self, request: PageRequest, response: Slice) -> None:
         """Count a response that brought nothing new, and give up after too many of them."""
         self._fruitless += 1
-        stride = max(1, self._page_limit() - self._overlap())
-        on_the_way_back = (self._frontier.offset if self._frontier else 0) // stride
-        if self._fruitless > PATIENCE + on_the_way_back:
+        if self._fruitless == 1:
+            self._pages_to_cross = (self._total or 0) // max(1, self._page_limit() - self._overlap())
+        if self._fruitless > PATIENCE + self._pages_to_cross:
             self.finished = True
             raise DriftError(
                 f"{self._fruitless} responses in a row held nothing new: the list changes faster than it can be read, "
                 f"or more tasks than fit into a page were created at {self._frontier and self._frontier.created_at}",
                 bookmark=self._frontier,
-                attempts=self._fruitless,
+                attempts=response.attempts,
                 **request.where(),
             )
 

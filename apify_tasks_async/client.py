@@ -219,8 +219,9 @@ class TasksClient:
         With `exact`, every task that exists during the whole walk is delivered exactly once, in order, or
         `DriftError` is raised. This rests on three assumptions: `createdAt` never changes and is what the list is
         sorted by; each response is one contiguous, sorted part of the list; and every task is visible to whichever
-        server answers. Pages overlap by 8 tasks, or half a page if that is less; a re-read may ask for more
-        records than `page_size`.
+        server answers. Pages overlap by 8 tasks, or half a page if that is less; while nothing new comes, a page
+        may be larger than `page_size`. Of an `offset` that points into tasks of one moment, and of an item whose
+        `createdAt` cannot be read, it does its best.
 
         A descending walk does not chase what is created while it runs; an ascending one does.
 

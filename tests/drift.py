@@ -70,7 +70,7 @@ class Reader:
             _, (response,) = self._waiting.popleft()
             step = self.walk.receive(response)
             self.steps.append(step)
-            if step.restarted:
+            if step.restarted or self.walk.finished:
                 self._waiting.clear()
             self.delivered += (item for item in step.items if isinstance(item, Task))
             self._fill()

@@ -288,3 +288,16 @@ async def test_a_consumer_can_resume_after_every_error(make_client: MakeClient) 
             else:
                 break
         assert [task.id for task in api.tasks] == delivered
+
+
+async def test_a_walk_that_has_its_limit_does_not_fail_any_more(make_client: MakeClient) -> None:
+    """A page that turned out not to be needed may fail as it likes."""
+    async with FakeApify(tasks=500) as api:
+        changes: Iterator[Callable[[], object]] = iter(
+            [lambda: None, lambda: [api.delete_task(task.id) for task in api.tasks[:6]]]
+        )
+        api.on_request = lambda _: next(changes, lambda: None)()
+        api.fail(Status(503), offset=276, times=None)
+        expected = api.tasks[:286]
+        client = make_client(base_url=api.url, retry=RetryPolicy(attempts=1))
+        assert expected == tuple(await client.all_tasks(exact=True, page_size=100, limit=286))

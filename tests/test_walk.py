@@ -1,6 +1,6 @@
 """The plan of a walk: which page next, and which of its tasks are new."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -26,6 +26,17 @@ def tasks(count: int, *, tick: int = 1) -> TaskList:
 def offsets(reader: Reader) -> list[int]:
     """Return where the pages were asked for."""
     return [request.offset for request in reader.requests]
+
+
+def times(count: int, change: Callable[[], object]) -> Callable[[], None]:
+    """Return what makes the change so many times, and then does nothing."""
+    left = iter(range(count))
+
+    def act() -> None:
+        if next(left, None) is not None:
+            change()
+
+    return act
 
 
 def read_while(list_: TaskList, walk: Walk, change: Callable[[], object], *, window: int = 1) -> Reader:
@@ -102,7 +113,7 @@ def test_the_stride_is_that_of_the_server(exact: bool) -> None:
     list_ = tasks(2500)
     reader = read_all(Walk(exact=exact), list_, window=8, limit=250)
     assert list_.tasks == reader.delivered
-    assert 11 if exact else 10 == len(reader.requests)
+    assert (11 if exact else 10) == len(reader.requests)
 
 
 def test_a_server_that_clamps_later_on_makes_no_gap() -> None:
@@ -156,20 +167,17 @@ def test_a_deletion_before_the_frontier_is_noticed_by_the_total() -> None:
     list_ = tasks(3000)
     first = list_.tasks[0]
     expected = list(list_.tasks)
-    deletions: Iterator[Callable[[], object]] = iter([lambda: list_.delete(1, 0)])
-    reader = read_while(list_, Walk(), next(deletions, lambda: None))
+    reader = read_while(list_, Walk(), times(1, lambda: list_.delete(1, 0)))
     assert expected == reader.delivered
     assert first not in list_.tasks
-    assert [0, 1000, 990, 1982, 2974] == offsets(reader)
+    assert [0, 1000, 997, 1989, 2981] == offsets(reader)
 
 
 def test_an_exact_walk_absorbs_small_shifts_without_a_request() -> None:
     """As long as fewer tasks vanish between two pages than the pages overlap, none is read again."""
     list_ = tasks(4000)
     expected = list(list_.tasks)
-    deletions: Iterator[Callable[[], object]] = iter([lambda: list_.delete(6, 0)] * 3)
-    walk = Walk(exact=True)
-    reader = read_while(list_, walk, next(deletions, lambda: None))
+    reader = read_while(list_, Walk(exact=True), times(3, lambda: list_.delete(6, 0)))
     assert expected == reader.delivered
     assert not any(step.restarted for step in reader.steps)
 
@@ -183,9 +191,7 @@ def test_a_repeat_shows_a_change_that_totals_hide() -> None:
         list_.create(1)
         list_.delete(1, 0)
 
-    changes: Iterator[Callable[[], object]] = iter([change])
-    walk = Walk(desc=True, page_size=10)
-    reader = read_while(list_, walk, next(changes, lambda: None))
+    reader = read_while(list_, Walk(desc=True, page_size=10), times(1, change))
     assert [task for task in expected if task in list_.tasks] == reader.delivered
     assert any(step.restarted for step in reader.steps)
 
@@ -224,11 +230,99 @@ def test_ties_larger_than_any_page_do_not_trouble_a_plain_walk() -> None:
     assert 4 == len(reader.requests)
 
 
+@pytest.mark.parametrize("ties", [*range(990, 998)])
+def test_ties_that_just_fit_into_a_page_are_passed(ties: int) -> None:
+    """All but one of the places in a page may be taken by tasks of one moment, and that after a re-read too."""
+    list_ = tasks(100)
+    list_.create(1)
+    list_.create(ties - 1, tick=0)
+    list_.create(2000)
+    assert sorted(task.id for task in list_.tasks) == sorted(
+        task.id for task in read_all(Walk(exact=True), list_).delivered
+    )
+
+
+def test_ties_that_just_fit_into_what_the_server_gives_are_passed() -> None:
+    """A server that clamps to few records makes the same walk, page by page."""
+    list_ = tasks(3)
+    list_.create(1)
+    list_.create(7, tick=0)
+    list_.create(20)
+    assert 31 == len(read_all(Walk(exact=True), list_, limit=10).delivered)
+
+
+@pytest.mark.parametrize(("page_size", "created"), [(4, 80), (20, 1000), (100, 4000), (1000, 40_000)])
+@pytest.mark.parametrize("exact", [False, True])
+def test_many_new_tasks_in_front_do_not_end_a_descending_walk(page_size: int, created: int, exact: bool) -> None:
+    """The walk crosses them, whether it was interrupted or not."""
+    list_ = tasks(2000)
+    expected = list_.tasks[::-1]
+    bookmark = read_all(Walk(desc=True, limit=10, exact=exact), list_).walk.bookmark
+    list_.create(created)
+    reader = read_all(Walk(desc=True, after=bookmark, page_size=page_size), list_, window=8)
+    assert expected[10:] == reader.delivered
+    burst = read_while(list_, Walk(desc=True, exact=exact, page_size=page_size), times(1, lambda: list_.create(300)))
+    assert set(expected) <= set(burst.delivered)
+
+
+def test_a_limit_does_not_stall_a_descending_walk() -> None:
+    """The last task is found although one is created before each request."""
+    list_ = tasks(5000)
+    expected = list_.tasks[::-1][:1001]
+    reader = read_while(list_, Walk(desc=True, limit=1001, exact=True), list_.create)
+    assert expected == reader.delivered
+
+
+def test_a_walk_that_has_its_limit_waits_for_nothing_more() -> None:
+    """What is still in flight may fail; nobody asks any more."""
+    list_ = tasks(500)
+    walk = Walk(exact=True, page_size=100, limit=286)
+    requests = [walk.next_request()]
+    walk.receive(list_.answer(PageRequest(0, 100, desc=False)))
+    list_.delete(6, 0)
+    while request := walk.next_request():
+        requests.append(request)
+    for request in requests[1:-1]:
+        assert request is not None
+        walk.receive(list_.answer(request))
+    assert walk.finished
+
+
+@pytest.mark.parametrize("limit", [1, 20, 900])
+@pytest.mark.parametrize("tick", [0, 1])
+def test_the_next_few_behind_a_bookmark_cost_one_request(limit: int, tick: int) -> None:
+    """What the page repeats is asked for in addition."""
+    list_ = tasks(100)
+    list_.create(7, tick=tick)
+    list_.create(2000)
+    bookmark = read_all(Walk(limit=107), list_).walk.bookmark
+    reader = read_all(Walk(after=bookmark, limit=limit), list_)
+    assert list_.tasks[107 : 107 + limit] == reader.delivered
+    assert 1 == len(reader.requests)
+
+
+@pytest.mark.parametrize(
+    ("kept", "first"), [(slice(0), [2491, 0]), (slice(2499, 2500), [2491, 0]), (slice(1500), [2491, 1498])]
+)
+def test_looking_again_after_deletions_costs_one_request(kept: slice, first: list[int]) -> None:
+    """A look that had to search for its place remembers where it is."""
+    list_ = tasks(2500)
+    bookmark = read_all(Walk(exact=True), list_).walk.bookmark
+    list_.tasks[:] = list_.tasks[kept]
+    looks = []
+    for _ in range(3):
+        reader = read_all(Walk(after=bookmark), list_)
+        bookmark = reader.walk.bookmark
+        looks.append(offsets(reader))
+    assert first == looks[0]
+    assert [1, 1] == [len(look) for look in looks[1:]]
+
+
 def test_a_list_that_runs_away_ends_the_walk() -> None:
     """When more is created before the frontier than a page holds, again and again, the walk gives up."""
     list_ = tasks(100)
     with pytest.raises(DriftError):
-        read_while(list_, Walk(desc=True, page_size=10, exact=True), lambda: list_.create(20))
+        read_while(list_, Walk(desc=True, page_size=10, exact=True), lambda: list_.create(1200))
 
 
 def test_what_the_walk_remembers_does_not_grow_with_the_list() -> None:
