@@ -78,7 +78,7 @@ def lowest(session: nox.Session) -> None:
 
 @nox.session(python=OLDEST)
 def drift(session: nox.Session) -> None:
-    """Search for a list and a sequence of changes that makes a walk lose or repeat a task: 10,000 walks and more."""
+    """Search for a list and a sequence of changes that makes a walk lose or repeat a task: 12,000 walks."""
     session.install(".", *group("test"))
     run_pytest(session, "-m", "pytest", "--hypothesis-profile=drift", "tests/test_drift.py")
 

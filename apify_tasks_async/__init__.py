@@ -34,9 +34,9 @@ from apify_tasks_async.models import Bookmark, Task, TaskPage, TaskStats
 if TYPE_CHECKING:
     from apify_tasks_async._convert import converter
     from apify_tasks_async._fetch import ClientStats
-    from apify_tasks_async._pages import OnInvalid, PageIterator
+    from apify_tasks_async._pages import OnInvalid, PageFollower, PageIterator
     from apify_tasks_async._retry import Attempt, RetryPolicy
-    from apify_tasks_async.client import TasksClient, WalkOptions, iter_tasks
+    from apify_tasks_async.client import FollowOptions, TasksClient, WalkOptions, iter_tasks
 
 __all__ = [
     "ApifyTasksError",
@@ -49,10 +49,12 @@ __all__ = [
     "ClientStats",
     "ConfigurationError",
     "DriftError",
+    "FollowOptions",
     "InvalidResponseError",
     "InvalidTaskError",
     "NotFoundError",
     "OnInvalid",
+    "PageFollower",
     "PageIterator",
     "PermissionDeniedError",
     "RateLimitedError",
@@ -77,7 +79,9 @@ __all__ = [
 _HOMES = {
     "Attempt": "_retry",
     "ClientStats": "_fetch",
+    "FollowOptions": "client",
     "OnInvalid": "_pages",
+    "PageFollower": "_pages",
     "PageIterator": "_pages",
     "RetryPolicy": "_retry",
     "TasksClient": "client",
@@ -95,4 +99,4 @@ def __getattr__(name: str) -> Any:
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *_HOMES})
+    return sorted(__all__)

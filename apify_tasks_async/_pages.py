@@ -1,8 +1,9 @@
-"""The pages of a walk, as an asynchronous iterator."""
+"""The pages of a walk, and of a list that is followed, as asynchronous iterators."""
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Callable, Sequence
 from types import TracebackType
 from typing import Literal, Self, cast
@@ -10,11 +11,12 @@ from typing import Literal, Self, cast
 from apify_tasks_async._fetch import Fetcher, cancelled, logger
 from apify_tasks_async._prefetch import Prefetch
 from apify_tasks_async._protocol import Slice
+from apify_tasks_async._retry import is_transient
 from apify_tasks_async._walk import Step, Walk
 from apify_tasks_async.errors import ApifyTasksError, InvalidTaskError
 from apify_tasks_async.models import Bookmark, Task, TaskPage
 
-__all__ = ["OnInvalid", "PageIterator"]
+__all__ = ["OnInvalid", "PageFollower", "PageIterator"]
 
 OnInvalid = Literal["raise", "skip"] | Callable[[InvalidTaskError], object]
 """What becomes of an item that is no task as documented."""
@@ -159,3 +161,68 @@ class PageIterator:
                 raise failure
             finally:
                 del failure  # its traceback leads here: a cycle
+
+
+class PageFollower:
+    """The pages of a list that is followed: what `TasksClient.follow_pages` returns. They never end.
+
+    When a call of `anext` is cancelled, the next one carries on from the same place.
+    """
+
+    def __init__(
+        self,
+        look: Callable[[Bookmark | None], PageIterator],
+        after: Bookmark | None,
+        interval: float,
+        closing: asyncio.Event,
+    ) -> None:
+        self._look = look
+        self._pages = look(after)
+        self._interval = interval
+        self._closing = closing
+        self._due: float | None = None  # when to look again; it outlives a timeout of the consumer
+        self._ended = False
+
+    @property
+    def bookmark(self) -> Bookmark | None:
+        """The place behind everything that was delivered or reported so far."""
+        return self._pages.bookmark
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> TaskPage:
+        while not self._ended:
+            if self._due is not None:
+                await self._wait_until(self._due)
+                self._due = None
+                self._pages = self._look(self._pages.bookmark)
+            try:
+                return await anext(self._pages)
+            except StopAsyncIteration:
+                pass
+            except ApifyTasksError as error:
+                if not is_transient(error):
+                    self._ended = True
+                    raise
+                logger.warning("following goes on in %g s: %s", self._interval, error)
+            self._due = asyncio.get_running_loop().time() + self._interval
+        raise StopAsyncIteration
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        await self.aclose()
+
+    async def aclose(self) -> None:
+        """Stop to follow, and wait until nothing is in flight any more."""
+        self._ended = True
+        await self._pages.aclose()
+
+    async def _wait_until(self, due: float) -> None:
+        # A client that is closed ends the wait: the next look says so.
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._closing.wait(), due - asyncio.get_running_loop().time())

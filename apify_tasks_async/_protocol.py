@@ -146,7 +146,7 @@ def _refusal(
         return InvalidResponseError(f"expected status 200, got {status}", status=status, **request.where())
     kind = _KINDS.get(status, ServerError if status >= 500 else ResponseError)
     type_, message = _error_document(body)
-    said = ": ".join(part for part in (type_, message) if part) or "no error document"
+    said = ": ".join(part for part in (type_, message) if part).rstrip(".") or "no error document"
     if 300 <= status < 400:
         said = "redirects are not followed, so that the token goes nowhere else"
     return kind(

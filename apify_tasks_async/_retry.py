@@ -34,7 +34,7 @@ T = TypeVar("T")
 class RetryPolicy:
     """How often, how soon and for how long a request is tried again.
 
-    Tried again are 429, 5xx, transport failures, timeouts, and a 200 that does not decode; never another 4xx, a 3xx
+    Tried again are 429, 5xx, transport failures, timeouts, and a 2xx without the page; never another 4xx, a 3xx
     or a certificate that is not accepted. The wait before attempt n + 1 is random in [D, 2D], D = `base_delay` *
     2 ** (n - 1), as https://docs.apify.com/api/v2#rate-limiting asks for; `Retry-After` is honoured as the minimum.
 

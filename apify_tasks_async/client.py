@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import os
 from collections.abc import AsyncGenerator, Callable
@@ -20,16 +19,16 @@ from apify_tasks_async._arguments import (
     conceal,
     normalise_base_url,
 )
-from apify_tasks_async._fetch import ClientStats, Fetcher, logger
-from apify_tasks_async._pages import OnInvalid, PageIterator
+from apify_tasks_async._fetch import ClientStats, Fetcher
+from apify_tasks_async._pages import OnInvalid, PageFollower, PageIterator
 from apify_tasks_async._protocol import MAX_LIMIT, PageRequest
-from apify_tasks_async._retry import Attempt, Retrier, RetryPolicy, is_transient
+from apify_tasks_async._retry import Attempt, Retrier, RetryPolicy
 from apify_tasks_async._transport import Transport
 from apify_tasks_async._walk import Walk, bookmark_behind
-from apify_tasks_async.errors import ApifyTasksError, ConfigurationError
+from apify_tasks_async.errors import ConfigurationError
 from apify_tasks_async.models import Bookmark, Task, TaskPage
 
-__all__ = ["TasksClient", "WalkOptions", "iter_tasks"]
+__all__ = ["FollowOptions", "TasksClient", "WalkOptions", "iter_tasks"]
 
 DEFAULT_BASE_URL = "https://api.apify.com"
 
@@ -43,6 +42,15 @@ class WalkOptions(TypedDict, total=False):
     page_size: int
     exact: bool
     after: Bookmark | None
+    on_invalid: OnInvalid
+
+
+class FollowOptions(TypedDict, total=False):
+    """The arguments of following: see `TasksClient.follow_pages`."""
+
+    after: Bookmark | None
+    interval: float
+    page_size: int
     on_invalid: OnInvalid
 
 
@@ -261,8 +269,10 @@ class TasksClient:
     def iter_tasks(self, **options: Unpack[WalkOptions]) -> AsyncGenerator[Task, None]:
         """Iterate over the tasks, in order, while the next pages are being fetched.
 
+        It is a generator: a timeout or a cancellation while it waits ends it for good. `iter_pages` bears them.
+
         Args:
-            **options: As for `iter_pages`.
+            **options: `desc`, `offset`, `limit`, `page_size`, `exact`, `after` and `on_invalid`, as for `iter_pages`.
 
         Yields:
             Each `Task`.
@@ -282,7 +292,7 @@ class TasksClient:
         """Return the tasks as a list.
 
         Args:
-            **options: As for `iter_pages`.
+            **options: `desc`, `offset`, `limit`, `page_size`, `exact`, `after` and `on_invalid`, as for `iter_pages`.
 
         Raises:
             ApifyTasksError: As for `iter_pages`.
@@ -296,15 +306,15 @@ class TasksClient:
         async with self.iter_pages(**options) as pages:
             return [task async for page in pages for task in page.items]
 
-    def follow_tasks(
+    def follow_pages(
         self,
         *,
         after: Bookmark | None = None,
         interval: float = 30.0,
         page_size: int = MAX_LIMIT,
         on_invalid: OnInvalid = "raise",
-    ) -> AsyncGenerator[Task, None]:
-        """Iterate over every task, oldest first, and then over each new one as it is created. It never ends.
+    ) -> PageFollower:
+        """Iterate over pages that hold every task, oldest first, and then each new one as it is created. It never ends.
 
         Each task is delivered once, whatever is deleted meanwhile, under the assumptions of `iter_pages` with
         `exact`. An outage that outlasts the retry policy is logged as a warning and counted in `stats.failures`;
@@ -316,8 +326,10 @@ class TasksClient:
             page_size: The most tasks to ask for at once, 4 to 1000.
             on_invalid: As for `iter_pages`.
 
-        Yields:
-            Each `Task`.
+        Returns:
+            An asynchronous iterator over `TaskPage`, each with the bookmark to carry on from. It is an asynchronous
+            context manager as well. When a call of `anext` is cancelled, by a timeout for example, the next call
+            carries on from the same place.
 
         Raises:
             ApifyTasksError: A failure that waiting does not cure, such as a token that was revoked.
@@ -325,31 +337,39 @@ class TasksClient:
             ValueError: An argument is out of its range.
 
         Example:
+            >>> async def remember(client: TasksClient, after: Bookmark | None) -> None:
+            ...     async for page in client.follow_pages(after=after):
+            ...         print(len(page), page.bookmark and page.bookmark.to_json())
+        """
+        check_number("interval", interval, above=0)
+
+        def look(after: Bookmark | None) -> PageIterator:
+            return self.iter_pages(exact=True, after=after, page_size=page_size, on_invalid=on_invalid)
+
+        return PageFollower(look, after, interval, self._fetcher.closing)
+
+    def follow_tasks(self, **options: Unpack[FollowOptions]) -> AsyncGenerator[Task, None]:
+        """Iterate over every task, oldest first, and then over each new one as it is created. It never ends.
+
+        It is a generator: a timeout or a cancellation while it waits ends it for good. `follow_pages` bears them.
+
+        Args:
+            **options: `after`, `interval`, `page_size` and `on_invalid`, as for `follow_pages`.
+
+        Yields:
+            Each `Task`.
+
+        Raises:
+            ApifyTasksError: As for `follow_pages`.
+            TypeError: As for `follow_pages`.
+            ValueError: As for `follow_pages`.
+
+        Example:
             >>> async def greet(client: TasksClient) -> None:
             ...     async for task in client.follow_tasks(interval=60):
             ...         print("hello", task.name)
         """
-        check_number("interval", interval, above=0)
-        first = self.iter_pages(exact=True, after=after, page_size=page_size, on_invalid=on_invalid)
-        return self._follow(first, interval, page_size, on_invalid)
-
-    async def _follow(
-        self, pages: PageIterator, interval: float, page_size: int, on_invalid: OnInvalid
-    ) -> AsyncGenerator[Task, None]:
-        closing = self._fetcher.closing
-        while True:
-            try:
-                async with pages:
-                    async for page in pages:
-                        for task in page.items:
-                            yield task
-            except ApifyTasksError as error:
-                if not is_transient(error):
-                    raise
-                logger.warning("following goes on in %g s: %s", interval, error)
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(closing.wait(), interval)
-            pages = self.iter_pages(exact=True, after=pages.bookmark, page_size=page_size, on_invalid=on_invalid)
+        return _each_task(self.follow_pages(**options))
 
 
 def iter_tasks(
@@ -367,7 +387,8 @@ def iter_tasks(
         base_url: As for `TasksClient`.
         session: As for `TasksClient`.
         concurrency: As for `TasksClient`.
-        **options: As for `TasksClient.iter_pages`.
+        **options: `desc`, `offset`, `limit`, `page_size`, `exact`, `after` and `on_invalid`, as for
+            `TasksClient.iter_pages`.
 
     Yields:
         Each `Task`.
@@ -386,7 +407,7 @@ def iter_tasks(
     return _each_task(client.iter_pages(**options), client)
 
 
-async def _each_task(pages: PageIterator, *owned: TasksClient) -> AsyncGenerator[Task, None]:
+async def _each_task(pages: PageIterator | PageFollower, *owned: TasksClient) -> AsyncGenerator[Task, None]:
     async with contextlib.AsyncExitStack() as stack:
         for client in owned:
             await stack.enter_async_context(client)

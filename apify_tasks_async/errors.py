@@ -202,7 +202,7 @@ class PermissionDeniedError(ResponseError):
 class NotFoundError(ResponseError):
     """404: there is no such endpoint at the base URL."""
 
-    advice = "check the base URL: it goes without /v2"
+    advice = "check the base URL: there is no /v2/actor-tasks below it"
 
 
 class RateLimitedError(ResponseError):

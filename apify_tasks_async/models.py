@@ -201,7 +201,7 @@ class TaskPage:
     count: int
     """How many items are in the page."""
 
-    items: tuple[Task, ...] = attrs.field(converter=_as_tuple)
+    items: tuple[Task, ...] = attrs.field(converter=_as_tuple, repr=lambda items: f"<{len(items)} tasks>")
     """The tasks."""
 
     bookmark: Bookmark | None = attrs.field(default=None, eq=False)

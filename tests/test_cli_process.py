@@ -120,15 +120,20 @@ class Terminal:
 
 @contextlib.contextmanager
 def terminal(
-    api: FakeApify | None, *arguments: object, columns: int = 100, piped: bool = False, **variables: str
+    api: FakeApify | None,
+    *arguments: object,
+    columns: int = 100,
+    piped: bool = False,
+    file: IO[bytes] | None = None,
+    **variables: str,
 ) -> Iterator[Terminal]:
-    """Start the command line in a terminal, with its standard output in a pipe if so wanted."""
+    """Start the command line in a terminal, with its standard output in a pipe or a file if so wanted."""
     master, slave = os.openpty()
     fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", 40, columns, 0, 0))
     process = Popen(
         (sys.executable, "-S", "-c", TAKE_TERMINAL, *COMMAND, *map(str, arguments)),
         stdin=slave,
-        stdout=PIPE if piped else slave,
+        stdout=PIPE if piped else file or slave,
         stderr=slave,
         env=environment(api, **variables),
     )
@@ -269,14 +274,16 @@ def test_a_name_cannot_steer_the_terminal(api: FakeApify, output: str) -> None:
 
 
 @pytest.mark.parametrize("no_color", [True, False])
-def test_the_bar_goes_to_the_terminal_and_the_rows_elsewhere(api: FakeApify, *, no_color: bool) -> None:
+def test_the_bar_goes_to_the_terminal_and_the_rows_elsewhere(api: FakeApify, tmp_path: Path, *, no_color: bool) -> None:
     """The bar is on stderr, says how many there are, vanishes, and has no colour if `NO_COLOR` says so."""
     # An empty variable is none.
-    with terminal(api, "list", "--page-size", 2, piped=True, NO_COLOR="1" if no_color else "") as shown:
+    rows = tmp_path / "rows"
+    with (
+        rows.open("wb") as file,
+        terminal(api, "list", "--page-size", 2, file=file, NO_COLOR="1" if no_color else "") as shown,
+    ):
         output = shown.read_all()
-        assert shown.process.stdout
-        rows = shown.process.stdout.read()
-    assert (0, 7) == (shown.process.returncode, rows.count(b"\n"))
+    assert (0, 7) == (shown.process.returncode, rows.read_bytes().count(b"\n"))
     assert "Listing tasks" in output
     assert "6/6" in output
     assert no_color == (COLOUR.search(output) is None)
@@ -285,14 +292,22 @@ def test_the_bar_goes_to_the_terminal_and_the_rows_elsewhere(api: FakeApify, *, 
     assert output.rindex("\x1b[?25h") > output.rindex("\x1b[?25l")
 
 
-@pytest.mark.parametrize("option", ["--quiet", "--verbose"])
-def test_no_bar(api: FakeApify, option: str) -> None:
-    """There is none if it is not wanted, nor between lines of a log."""
-    with terminal(api, "list", option, piped=True) as shown:
+def test_no_bar_in_a_pipe(api: FakeApify) -> None:
+    """What comes out of the pipe is shown on the same terminal, as a rule."""
+    with terminal(api, "list", piped=True) as shown:
         output = shown.read_all()
         assert shown.process.stdout
         assert 7 == shown.process.stdout.read().count(b"\n")
-    assert 0 == shown.process.returncode
+    assert (0, "") == (shown.process.returncode, output)
+
+
+@pytest.mark.parametrize("option", ["--quiet", "--verbose"])
+def test_no_bar(api: FakeApify, tmp_path: Path, option: str) -> None:
+    """There is none if it is not wanted, nor between lines of a log."""
+    rows = tmp_path / "rows"
+    with rows.open("wb") as file, terminal(api, "list", option, file=file) as shown:
+        output = shown.read_all()
+    assert (0, 7) == (shown.process.returncode, rows.read_bytes().count(b"\n"))
     assert "Listing tasks" not in output
     assert (option == "--verbose") == ("apify-tasks: debug: " in output)
     assert api.token not in output

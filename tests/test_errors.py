@@ -193,7 +193,7 @@ def test_message_says_what_where_and_how_often(where: dict[str, Any], expected: 
         (BadRequestError, "check the arguments; if they are as documented, the API has changed"),
         (AuthenticationError, "check the token: Apify Console, Settings, API & Integrations shows the valid ones"),
         (PermissionDeniedError, "use a token whose scope includes reading tasks"),
-        (NotFoundError, "check the base URL: it goes without /v2"),
+        (NotFoundError, "check the base URL: there is no /v2/actor-tasks below it"),
         (RateLimitedError, "lower `rate_limit` or `concurrency`, or try again later"),
         (ServerError, "try again later; https://status.apify.com tells whether the platform has trouble"),
         (InvalidResponseError, "check the base URL and any proxy; if they are right, the API has changed"),

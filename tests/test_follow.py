@@ -244,6 +244,36 @@ async def test_cancelling_a_follower_is_immediate(api: FakeApify, make_client: M
     await until(lambda: not api.in_flight)
 
 
+async def test_a_timeout_does_not_end_the_pages_that_are_followed(make_client: MakeClient) -> None:
+    """Whether it strikes while a look is waited for or while an answer is, the next call carries on."""
+    async with FakeApify(tasks=50) as api:
+        client = make_client(base_url=api.url)
+        delivered: list[Task] = []
+        async with client.follow_pages(interval=0.02, page_size=20) as pages:
+            created = False
+            while len(delivered) < 51:
+                try:
+                    async with asyncio.timeout(0.001):
+                        delivered += await anext(pages)
+                except TimeoutError:
+                    if len(delivered) == 50 and not created:
+                        created = True
+                        api.create_task()
+        assert list(api.tasks) == delivered
+        assert [task async for page in pages for task in page] == []
+
+
+async def test_pages_that_are_followed_have_bookmarks(api: FakeApify, make_client: MakeClient) -> None:
+    """Another process carries on behind them."""
+    client = make_client()
+    async with client.follow_pages() as pages:
+        first = await anext(pages)
+        assert first.bookmark is not None
+        assert first.bookmark == pages.bookmark
+    async with client.follow_pages(after=first.bookmark) as pages:
+        assert api.tasks[1000] == (await anext(pages)).items[0]
+
+
 async def test_closing_the_client_ends_a_follower_that_waits(api: FakeApify, make_client: MakeClient) -> None:
     """It does not sleep through it."""
     client = make_client()

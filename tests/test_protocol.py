@@ -100,7 +100,7 @@ def test_example_error() -> None:
 
     assert BadRequestError is type(error)
     assert {
-        "problem": "the API answered 400 (invalid-input: Invalid input: The request body contains invalid data.)",
+        "problem": "the API answered 400 (invalid-input: Invalid input: The request body contains invalid data)",
         "status": 400,
         "type": "invalid-input",
         "message": "Invalid input: The request body contains invalid data.",

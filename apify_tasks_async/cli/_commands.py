@@ -32,7 +32,7 @@ _ALIASES = {"ls": "list"}
 _LIST_FORMATS = ("table", "json", "jsonl", "csv", "tsv", "name")
 _FOLLOW_FORMATS = ("jsonl", "tsv", "name")
 
-_QUIET = click.option("-q", "--quiet", is_flag=True, help="No progress bar.")
+_QUIET = click.option("-q", "--quiet", is_flag=True, help="No progress bar. In a pipe there is none.")
 _OFFSET = click.option(
     "--offset", type=click.IntRange(min=0), default=0, show_default=True, help="Leave so many out at the start."
 )
@@ -69,9 +69,12 @@ Examples:
 
 \b
 Exit codes:
-  0 done, 1 API or network, 2 usage, 4 authentication, 130 Ctrl-C, 141 closed pipe""",
+  0 done, 1 API or network, 2 usage, 4 authentication, 130 Ctrl-C, 141 closed pipe,
+  143 SIGTERM""",
 )
-@click.option("--version", is_flag=True, is_eager=True, expose_value=False, callback=_show_version, help="Show it.")
+@click.option(
+    "--version", is_flag=True, is_eager=True, expose_value=False, callback=_show_version, help="Show the version."
+)
 def cli() -> None:
     """List your Apify tasks.
 
@@ -91,6 +94,10 @@ Formats:
          in front, so that no spreadsheet takes it for a formula
   tsv    the default elsewhere; tab, newline and backslash are \\t \\n \\\\
   name   a name on each line
+
+\b
+With a filter --limit counts the tasks shown, and --offset those of the whole
+list.
 
 \b
 Rows come as they arrive, except in a table. If the list ends early, rows that
@@ -128,7 +135,13 @@ def _check_page_size(what: str, options: Options) -> None:
         raise click.UsageError(f"{what} needs a --page-size of {_LEAST_EXACT_PAGE_SIZE} at least.")
 
 
-@cli.command("count")
+@cli.command(
+    "count",
+    epilog="""\b
+Examples:
+  apify-tasks count
+  apify-tasks count --token-file ~/.apify-token""",
+)
 @connection
 def count_command(**options: Any) -> None:
     """Show how many tasks there are."""

@@ -191,8 +191,7 @@ filters = _all(
     click.option(
         "--name",
         metavar="GLOB",
-        help="Only tasks with such a name: * is any text, ? any character. Filtered locally, too. "
-        "With a filter --limit counts the tasks shown, and --offset those of the whole list.",
+        help="Only tasks with such a name: * is any text, ? any character. Filtered locally, too.",
     ),
 )
 """Which of its tasks."""

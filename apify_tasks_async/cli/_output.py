@@ -198,6 +198,11 @@ class Rows:
         """Whether rows come out as they go in."""
         return self._format.streams
 
+    @property
+    def to_file(self) -> bool:
+        """Whether the rows go to a file, where nobody looks at them meanwhile."""
+        return stat.S_ISREG(os.fstat(self._stream.fileno()).st_mode)
+
     def show(self, tasks: Sequence[Task], bookmark: Bookmark | None) -> None:
         """Write rows, and keep the bookmark that is behind them."""
         self._write(self._head() + self._format.rows(tasks))
@@ -235,10 +240,9 @@ class Rows:
     def _keep_bookmark(self) -> None:
         if self._file is None or self.bookmark is None:
             return
-        descriptor = self._stream.fileno()
         # The bookmark is made to survive a power failure, so the rows before it have to be as well.
-        if stat.S_ISREG(os.fstat(descriptor).st_mode):
-            os.fsync(descriptor)
+        if self.to_file:
+            os.fsync(self._stream.fileno())
         self._file.write(self.bookmark)
 
 

@@ -10,7 +10,7 @@ import time
 from collections.abc import AsyncGenerator, Callable, Coroutine, Iterator, Sequence
 from contextlib import AbstractContextManager
 from fnmatch import fnmatchcase
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import attrs
 import click
@@ -21,6 +21,9 @@ from apify_tasks_async.cli._exit import is_terminal, run_async, say
 from apify_tasks_async.cli._options import Options
 from apify_tasks_async.cli._output import Rows, open_rows
 from apify_tasks_async.cli._text import printable
+
+if TYPE_CHECKING:
+    from apify_tasks_async.testing import FakeApify
 
 __all__ = ["count", "demo", "follow", "list_tasks"]
 
@@ -107,7 +110,8 @@ def _still(_read: int, _total: int) -> None:
 
 def _bar(options: Options, rows: Rows) -> AbstractContextManager[_Advance]:
     """Return the progress bar, if there is a terminal to show it on, and nothing else writes there meanwhile."""
-    crowded = options.quiet or options.verbose or (rows.streams and is_terminal(sys.stdout))
+    # What is piped is shown on the same terminal as a rule, as soon as it comes.
+    crowded = options.quiet or options.verbose or (rows.streams and not rows.to_file)
     if crowded or not is_terminal(sys.stderr):
         return contextlib.nullcontext(_still)
     from apify_tasks_async.cli._progress import progress_bar  # noqa: PLC0415 - rich is slow to import
@@ -203,15 +207,17 @@ async def _batches(tasks: AsyncGenerator[Task, None]) -> AsyncGenerator[list[Tas
 
 def demo(options: Options, *, tasks: int, latency: float) -> None:
     """Show the tasks of a server of our own."""
+    from apify_tasks_async.testing import FakeApify  # noqa: PLC0415 - nobody else needs it
+
+    # Outside of the event loop, in which Ctrl-C would have to wait until they are all made.
+    api = FakeApify(tasks=tasks, latency=latency)
     with open_rows(options, None) as rows, _bar(options, rows) as advance:
-        summary = _run(options, _demo(options, rows, advance, tasks=tasks, latency=latency))
+        summary = _run(options, _demo(api, options, rows, advance))
     say(summary)
 
 
-async def _demo(options: Options, rows: Rows, advance: _Advance, *, tasks: int, latency: float) -> str:
-    from apify_tasks_async.testing import FakeApify  # noqa: PLC0415 - nobody else needs it
-
-    async with FakeApify(tasks=tasks, latency=latency) as api:
+async def _demo(api: FakeApify, options: Options, rows: Rows, advance: _Advance) -> str:
+    async with api:
         client = TasksClient(api.token, base_url=api.url, concurrency=options.concurrency)
         started = time.perf_counter()
         await _walk(client, options, rows, advance)
