@@ -162,7 +162,7 @@ class Transport:
         reason = self._hidden(_reason(error))[:300]
         for kinds, failure, problem in _FAILURES:
             if isinstance(error, kinds):
-                return failure(f"{problem}: {reason}", **where)
+                return failure(f"{problem} {reason}", **where)
         if isinstance(error, TimeoutError):
             limit = f"{seconds:.3g} s" if seconds is not None else f"the session's own timeout: {reason}"
             return RequestTimeoutError(f"no complete response within {limit}", **where)
@@ -180,13 +180,13 @@ _FAILURES: list[tuple[tuple[type[Exception], ...], type[ApifyTasksError], str]] 
     (
         (aiohttp.ClientConnectorCertificateError, aiohttp.ServerFingerprintMismatch),
         CertificateError,
-        "the server's certificate is not accepted",
+        "the server's certificate is not accepted:",
     ),
-    ((aiohttp.InvalidURL, UnicodeError), ConfigurationError, "base_url cannot be used"),
-    ((aiohttp.ClientConnectorError,), TransportError, "cannot connect"),
-    ((aiohttp.ClientHttpProxyError,), TransportError, "the proxy did not let the request through"),
-    ((aiohttp.ClientResponseError,), TransportError, "the response is not HTTP"),
-    ((aiohttp.ClientPayloadError,), TransportError, "the response broke off or is garbled"),
+    ((aiohttp.InvalidURL, UnicodeError), ConfigurationError, "base_url cannot be used:"),
+    ((aiohttp.ClientConnectorError,), TransportError, "cannot connect to"),
+    ((aiohttp.ClientHttpProxyError,), TransportError, "the proxy did not let the request through:"),
+    ((aiohttp.ClientResponseError,), TransportError, "the response is not HTTP:"),
+    ((aiohttp.ClientPayloadError,), TransportError, "the response broke off or is garbled:"),
 ]
 
 
@@ -204,5 +204,13 @@ async def _read(stream: aiohttp.StreamReader, most: int) -> bytes | None:
 
 def _reason(error: BaseException) -> str:
     """Return what an exception says, on one line; its name if it says nothing."""
-    text = error.message if isinstance(error, aiohttp.ClientResponseError) else str(error)
+    match error:
+        case aiohttp.ClientConnectorCertificateError():
+            text = str(error)
+        case aiohttp.ClientConnectorError():
+            text = f"{error.host}:{error.port}: {error.os_error.strerror or error.os_error}"
+        case aiohttp.ClientResponseError():
+            text = error.message
+        case _:
+            text = str(error)
     return " ".join(text.split()) or type(error).__name__
