@@ -150,7 +150,7 @@ class PageIterator:
         else:
             try:
                 self._on_invalid(error)
-            except Exception as failure:  # noqa: BLE001
+            except Exception as failure:  # noqa: BLE001  what a foreign function raises is not ours to choose
                 self._failure = failure, step.bookmark_behind(index + 1)
 
     def _raise_failure(self) -> None:
