@@ -13,7 +13,7 @@ from typing import Any, cast
 
 import attrs
 
-from apify_tasks_async._convert import InvalidDocumentError, converter, load_json, read_tasks
+from apify_tasks_async._convert import InvalidDocumentError, converter, load_json, read_page
 from apify_tasks_async.errors import (
     AuthenticationError,
     BadRequestError,
@@ -25,7 +25,7 @@ from apify_tasks_async.errors import (
     ResponseError,
     ServerError,
 )
-from apify_tasks_async.models import Task, TaskPage
+from apify_tasks_async.models import Task
 
 __all__ = ["MAX_LIMIT", "PATH", "Item", "PageRequest", "Slice", "parse_retry_after", "read_response"]
 
@@ -81,32 +81,24 @@ def read_response(
     if status != 200:
         raise _refusal(request, status, headers, body, now or datetime.now(UTC))
     try:
-        return _read_page(request, load_json(body))
+        return _read_page(request, body)
     except InvalidDocumentError as error:
         problem = f"the response is not as documented: {_one_line(str(error))}"
     raise InvalidResponseError(problem, status=status, **request.where())
 
 
-def _read_page(request: PageRequest, document: Any) -> Slice:
-    if not isinstance(document, dict):
-        raise InvalidDocumentError(("", "expected an object"))
-    data = document.get("data")
-    if not isinstance(data, dict):
-        raise InvalidDocumentError(("data", "expected an object" if "data" in document else "required"))
-    items = data.get("items", [])
-    # The converter sees to everything but the items, of which one that is no task must not fail the others.
-    head = converter.structure(data | {"items": []} if items and isinstance(items, list) else data, TaskPage)
+def _read_page(request: PageRequest, body: bytes) -> Slice:
+    page = read_page(body)
     for name, least in (("total", 0), ("offset", 0), ("limit", 1)):
-        if getattr(head, name) < least:
-            raise InvalidDocumentError((name, f"expected at least {least}, got {getattr(head, name)}"))
-    if head.count != len(items):
+        if getattr(page, name) < least:
+            raise InvalidDocumentError((name, f"expected at least {least}, got {getattr(page, name)}"))
+    if page.count != len(page.tasks):
         # A page that says that it holds more than it does would make a walk skip the rest.
-        raise InvalidDocumentError(("count", f"says {head.count}, but items has {len(items)}"))
-    tasks, errors = read_tasks(items)
-    invalid = {index: _invalid_task(request, index, items[index], error) for index, error in errors.items()}
-    read = tuple(invalid.get(index, task) for index, task in enumerate(tasks)) if invalid else tuple(tasks)
+        raise InvalidDocumentError(("count", f"says {page.count}, but items has {len(page.tasks)}"))
+    invalid = {index: _invalid_task(request, index, *problem) for index, problem in page.invalid.items()}
+    items = tuple(invalid.get(index, task) for index, task in enumerate(page.tasks)) if invalid else tuple(page.tasks)
     return Slice(
-        head.total, head.offset, head.limit, head.desc, cast("tuple[Item, ...]", read), tuple(invalid.values())
+        page.total, page.offset, page.limit, page.desc, cast("tuple[Item, ...]", items), tuple(invalid.values())
     )
 
 

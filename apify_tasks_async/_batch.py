@@ -1,0 +1,190 @@
+"""Many tasks at once, from JSON to models: the fast way for pages that are as documented.
+
+msgspec decodes into structs that are derived from the models, types and times checked. One expression, put together
+from the fields of the models as attrs and cattrs do with theirs, makes the models from the structs. A frozen attrs
+`__init__` would call `object.__setattr__` for each field: a draft is the same object, but open to plain assignment
+until it takes on its class.
+
+Milliseconds for a page of 1,000 tasks, CPython 3.11: a stock cattrs converter 6.3, our hook for one task a thousand
+times 5.5, the columns of orjson's dictionaries 4.2, this 1.5, of which the structs are 0.45.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import UTC, datetime
+from itertools import chain, repeat
+from operator import attrgetter, itemgetter
+from typing import Annotated, Any
+
+import attrs
+import msgspec
+from msgspec import UNSET
+
+from apify_tasks_async._fields import Field, fields_of
+from apify_tasks_async.models import Task, TaskPage
+
+__all__ = ["FAILURES", "MOST_UNKNOWN", "Moment", "TaskReader"]
+
+FAILURES = (ValueError, OverflowError, RecursionError)
+"""What comes of a document that is not as documented; msgspec's own errors are of the first kind."""
+
+MOST_UNKNOWN = 100
+"""How many undocumented fields of a model are remembered. Documents with further ones are not for the fast way."""
+
+Moment = Annotated[datetime, msgspec.Meta(tz=True)]
+"""A time on the wire: RFC 3339, with a zone."""
+
+
+class TaskReader:
+    """Reads many tasks at once. It remembers which undocumented fields there are, to take them along the next time.
+
+    Event loops in several threads may share it.
+    """
+
+    def __init__(self) -> None:
+        self._unknown: dict[type, list[str]] = {}
+        self._learning = threading.Lock()
+        self._plan = _Plan(self._unknown)
+
+    def decode(self, body: bytes) -> tuple[Any, list[Task]]:
+        """Return what the page says of itself, and its tasks; raise one of `FAILURES` if this is not the way."""
+        plan = self._plan
+        page = plan.decode(body).data
+        return page, plan.batch.models(page.items)
+
+    def convert(self, documents: list[Any]) -> list[Task]:
+        """Return the tasks that the documents hold; raise one of `FAILURES` if this is not the way."""
+        with self._learning:
+            if self._learns(Task, documents):
+                self._plan = _Plan(self._unknown)
+        plan = self._plan
+        return plan.batch.models(msgspec.convert(documents, plan.structs))
+
+    def _learns(self, model: type, documents: Iterable[Any]) -> bool:
+        """Take note of the undocumented fields that the documents have; tell whether any is new."""
+        objects = [document for document in documents if isinstance(document, dict)]
+        fields = fields_of(model)
+        known = self._unknown.setdefault(model, [])
+        not_new = {*known, *(field.wire for field in fields)}
+        new = [name for name in dict.fromkeys(chain.from_iterable(objects)) if name not in not_new]
+        learns = 0 < len(new) <= MOST_UNKNOWN - len(known)
+        if learns:
+            known.extend(new)
+        for field in fields:
+            if attrs.has(field.kind):
+                learns |= self._learns(field.kind, [document.get(field.wire) for document in objects])
+        return learns
+
+
+class _Plan:
+    """What msgspec is asked for, given the undocumented fields that are known."""
+
+    def __init__(self, unknown: Mapping[type, Sequence[str]]) -> None:
+        self.batch = Batch(Task, unknown)
+        self.structs: Any = list.__class_getitem__(self.batch.struct)
+        fields = {field.wire: field.kind for field in fields_of(TaskPage)} | {"items": self.structs}
+        page = msgspec.defstruct("Page", fields.items(), gc=False)
+        envelope: Any = msgspec.defstruct("Envelope", [("data", page)], gc=False)
+        self.decode = msgspec.json.Decoder(envelope).decode
+
+
+class Batch:
+    """A struct that is derived from a model, and the way from many such structs to models.
+
+    Args:
+        model: The attrs class.
+        unknown: Of each model, the fields that its documents have beyond its own. They go to `extra`.
+    """
+
+    def __init__(self, model: type, unknown: Mapping[type, Sequence[str]]) -> None:
+        self._model = model
+        self._fields = fields_of(model)
+        self._times = [field.attribute for field in self._fields if field.kind is datetime]
+        self._nested = {field.attribute: Batch(field.kind, unknown) for field in self._fields if attrs.has(field.kind)}
+        self._extra = {f"extra_{number}": name for number, name in enumerate(unknown.get(model, ()))}
+        self.struct = msgspec.defstruct(
+            model.__name__,
+            [*map(self._struct_field, self._fields), *map(_struct_extra, self._extra, self._extra.values())],
+            # Otherwise msgspec would drop in silence what `extra` is to keep.
+            forbid_unknown_fields=True,
+            gc=False,
+        )
+        """What msgspec is to make of a document, which is refused if it has fields that nobody knows of."""
+        names: dict[str, Any] = {}
+        expression = self.expression("struct", names)
+        self._drafts = eval(f"lambda structs: [{expression} for struct in structs]", names)  # noqa: S307  all ours
+
+    def models(self, structs: Sequence[Any]) -> list[Any]:
+        """Return the models that the structs hold."""
+        self.bring_to_utc(structs)
+        drafts: list[Any] = self._drafts(structs)
+        self.finish(drafts)
+        return drafts
+
+    def _struct_field(self, field: Field) -> tuple[str, Any, Any]:
+        kind: Any = Moment if field.kind is datetime else field.kind
+        if field.attribute in self._nested:
+            kind = self._nested[field.attribute].struct
+        default = msgspec.NODEFAULT if field.required else None
+        return field.attribute, kind | None if field.nullable else kind, msgspec.field(name=field.wire, default=default)
+
+    def expression(self, struct: str, names: dict[str, Any]) -> str:
+        """Return the expression for the draft that a struct becomes; put what it refers to into the names."""
+        draft = f"{self._model.__name__}Draft"
+        names[draft] = _draft(self._model)
+        values = []
+        for field in self._fields:
+            value = f"{struct}.{field.attribute}"
+            nested = self._nested.get(field.attribute)
+            values.append(f"{value} and {nested.expression(value, names)}" if nested else value)
+        extra = []
+        for attribute, name in self._extra.items():
+            names[f"{draft}_{attribute}"] = name
+            extra.append(f"{draft}_{attribute}: {struct}.{attribute}")
+        return f"{draft}({', '.join(values)}, {{{', '.join(extra)}}})"
+
+    def bring_to_utc(self, structs: Sequence[Any]) -> None:
+        """Bring the times of the structs into one zone."""
+        for attribute in self._times:
+            zones = list(map(attrgetter("tzinfo"), map(attrgetter(attribute), structs)))
+            if zones.count(UTC) < len(zones):
+                for struct in structs:
+                    setattr(struct, attribute, getattr(struct, attribute).astimezone(UTC))
+        for attribute, batch in self._nested.items():
+            batch.bring_to_utc(_present(attribute, structs))
+
+    def finish(self, drafts: Sequence[Any]) -> None:
+        """Drop the extra fields that are not there, and let the drafts take on their class."""
+        for attribute, batch in self._nested.items():
+            batch.finish(_present(attribute, drafts))
+        extras = [draft.extra for draft in drafts] if self._extra else []
+        for name in self._extra.values():
+            if UNSET in map(itemgetter(name), extras):
+                for extra in extras:
+                    if extra[name] is UNSET:
+                        del extra[name]
+        deque(map(_take_on, drafts, repeat(self._model)), maxlen=0)
+
+
+_take_on = vars(object)["__class__"].__set__
+
+
+def _present(attribute: str, instances: Sequence[Any]) -> list[Any]:
+    return [value for value in map(attrgetter(attribute), instances) if value is not None]
+
+
+def _struct_extra(attribute: str, name: str) -> tuple[str, Any, Any]:
+    return attribute, Any, msgspec.field(name=name, default=UNSET)
+
+
+def _draft(model: type) -> type:
+    """Return a subclass of the same layout that may be written to, with an `__init__` of plain assignments."""
+    plain: Any = attrs.make_class(
+        model.__name__, [*(field.attribute for field in fields_of(model)), "extra"], slots=True
+    )
+    # __setattr__ and __delattr__ share a slot of the type: only if both are those of object is it a fast one.
+    open_to_assignment = {"__setattr__": object.__setattr__, "__delattr__": object.__delattr__}
+    return type(model.__name__, (model,), {"__slots__": (), "__init__": plain.__init__, **open_to_assignment})
