@@ -158,10 +158,11 @@ def read_page(body: bytes, reader: TaskReader = _reader) -> PageDocument:
     try:
         head, tasks = reader.decode(body)
     except FAILURES:
-        return _read_page_thoroughly(body, reader)
-    return PageDocument(
-        head.total, head.offset, head.limit, head.desc, head.count, cast("list[Task | None]", tasks), {}
-    )
+        pass  # with which of its fields, and why, takes a look at each
+    else:
+        read = cast("list[Task | None]", tasks)
+        return PageDocument(head.total, head.offset, head.limit, head.desc, head.count, read, {})
+    return _read_page_thoroughly(body, reader)
 
 
 def _read_page_thoroughly(body: bytes, reader: TaskReader) -> PageDocument:
@@ -184,7 +185,7 @@ def _read_tasks(items: list[Any], reader: TaskReader) -> tuple[list[Task | None]
     try:
         return cast("list[Task | None]", reader.convert(items)), {}
     except FAILURES:
-        pass  # with which of them, and why, takes a look at each
+        pass  # as above, with which of the items
     tasks: list[Task | None] = []
     errors: dict[int, InvalidDocumentError] = {}
     for index, item in enumerate(items):

@@ -10,8 +10,8 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 import attrs
-from aiolimiter import AsyncLimiter
 
+from apify_tasks_async._pace import Pace
 from apify_tasks_async._protocol import PageRequest, Slice, read_response
 from apify_tasks_async._retry import Attempt, Outcome, Retrier
 from apify_tasks_async._transport import Transport
@@ -83,7 +83,8 @@ class Fetcher:
         self._retrier = retrier
         self._timeout = timeout
         self._slots = asyncio.Semaphore(concurrency)
-        self._limiter = _limiter(rate_limit) if rate_limit else None
+        self._pace = Pace(rate_limit, retrier.clock)
+        self._next = asyncio.Lock()
         self._on_attempt = on_attempt
         self._loop: asyncio.AbstractEventLoop | None = None
         self._tasks: set[asyncio.Task[Slice]] = set()
@@ -147,16 +148,23 @@ class Fetcher:
 
     async def _fetch(self, request: PageRequest) -> Slice:
         attempts = 0
+        sent_at = 0.0
 
         async def attempt(seconds_left: float) -> Slice:
-            nonlocal attempts
+            nonlocal attempts, sent_at
             attempts += 1
+            sent_at = self._retrier.clock()
             self.counts["requests"] += 1
             answer = await self._transport.get(request, min(self._timeout, seconds_left))
             self.counts["bytes_received"] += len(answer.body)
+            self._pace.told(answer.headers.get("X-RateLimit-Limit"))
             return read_response(request, answer.status, answer.headers, answer.body)
 
         def report(outcome: Outcome) -> None:
+            if isinstance(outcome.error, RateLimitedError):
+                # What is not tried again may have been asked to wait for longer than anybody wants to.
+                asked = outcome.error.retry_after if outcome.delay is not None else None
+                self._pace.refused(sent_at, asked or 0.0)
             self._report(request, outcome)
 
         response = await self._retrier.run(attempt, admit=self._turn, report=report)
@@ -168,9 +176,19 @@ class Fetcher:
     async def _turn(self) -> AsyncIterator[None]:
         # Both serve whoever came first, so that no walk starves.
         async with self._slots:
-            if self._limiter is not None:
-                await self._limiter.acquire()
+            async with self._next:
+                await self._pause()
+                self._pace.sent()
             yield
+
+    async def _pause(self) -> None:
+        next_at = self._pace.next_at()
+        while (seconds := next_at - self._retrier.clock()) > 0:
+            await self._retrier.sleep(seconds)
+            # A refusal may have come meanwhile.
+            slept_until, next_at = next_at, self._pace.next_at()
+            if next_at <= slept_until:
+                return
 
     def _report(self, request: PageRequest, outcome: Outcome) -> None:
         error, delay = outcome.error, outcome.delay
@@ -188,13 +206,6 @@ class Fetcher:
             status = 200 if error is None else getattr(error, "status", None)
             fields = attrs.asdict(request) | attrs.asdict(outcome, recurse=False) | {"status": status}
             self._on_attempt(Attempt(**fields))
-
-
-def _limiter(rate: float) -> AsyncLimiter:
-    # The bucket holds a quarter of a second's requests: enough for a window of pages to start together, little
-    # enough that a server that counts by the second is not overrun.
-    burst = max(1.0, rate / 4)
-    return AsyncLimiter(burst, burst / rate)
 
 
 async def cancelled(tasks: Iterable[asyncio.Task[Any]]) -> None:

@@ -65,8 +65,10 @@ class TasksClient:
         base_url: Where the API is, without `/v2`; by default, `APIFY_API_BASE_URL`, else https://api.apify.com.
         session: An aiohttp session to borrow. It is never closed, and its own settings are respected.
         concurrency: The most pages in flight at once, of all walks together.
-        rate_limit: The most requests per second in the long run; `None` for no limit. The API allows 60 per
-            second and resource: https://docs.apify.com/api/v2#rate-limiting
+        rate_limit: The most requests within any second, or fewer if the server's `X-RateLimit-Limit` says so; below 1,
+            one request in `1 / rate_limit` seconds; `None`: no limit until the server refuses a request. A refusal
+            halves the rate of the whole client, which then doubles every five seconds until it is what it was. The API
+            allows 60 per second and resource: https://docs.apify.com/api/v2#rate-limiting
         timeout: Seconds for one attempt, its body included.
         retry: How often and when a failed request is tried again.
         max_body_bytes: The most bytes of one response, decoded.

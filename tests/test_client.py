@@ -746,10 +746,21 @@ class TestModuleLevel:
 
 @pytest.mark.asyncio
 async def test_rate_limit(api: FakeApify, make_client: MakeClient) -> None:
-    """The client sends no more requests per second than it may, beyond the quarter of a second that may go at once."""
-    client = make_client(rate_limit=100)
-    await client.all_tasks(page_size=50)  # 50 requests, 25 of them at once
-    assert api.requests[-1].at - api.requests[0].at >= 0.9 * 25 / 100
+    """The client sends no more requests in a second than it may, and is not refused by a server that counts them."""
+    api.rate_limit = 40
+    client = make_client(rate_limit=40)
+    await client.all_tasks(page_size=50)  # 50 requests
+    assert (50, 0) == (client.stats.requests, client.stats.rate_limited)
+    assert api.requests[40].at - api.requests[0].at >= 1
+
+
+@pytest.mark.asyncio
+async def test_lower_limit_of_the_server(api: FakeApify, make_client: MakeClient) -> None:
+    """The client takes the server's own limit for its own as soon as it knows of it."""
+    api.rate_limit = 20
+    client = make_client(rate_limit=60, concurrency=4)
+    await client.all_tasks(page_size=100)  # 25 requests
+    assert (25, 0) == (client.stats.requests, client.stats.rate_limited)
 
 
 @pytest.fixture

@@ -1,0 +1,148 @@
+"""Pages as they are fetched: how the requests of a client share their pace. The time is the test's own."""
+
+import asyncio
+from collections.abc import Callable, Coroutine
+from typing import Any, cast
+
+import attrs
+import pytest
+
+from apify_tasks_async import RateLimitedError, RetryPolicy
+from apify_tasks_async._fetch import Fetcher
+from apify_tasks_async._protocol import PageRequest
+from apify_tasks_async._retry import Retrier
+from apify_tasks_async._transport import Answer, Transport
+
+pytestmark = pytest.mark.asyncio
+
+PAGE = Answer(200, {}, b'{"data":{"total":0,"offset":0,"limit":1,"desc":false,"count":0,"items":[]}}')
+REFUSAL = Answer(429, {}, b"")
+
+
+@attrs.define
+class Time:
+    """A clock that goes on, to where the next sleeper wants to be woken, whenever there is nothing else to do."""
+
+    now: float = 0.0
+    sleepers: list[tuple[float, asyncio.Event]] = attrs.field(factory=list)
+
+    async def sleep(self, seconds: float) -> None:
+        """Sleep, as `asyncio.sleep` does."""
+        woken = asyncio.Event()
+        self.sleepers.append((self.now + seconds, woken))
+        await woken.wait()
+
+    async def run(self, *work: Coroutine[Any, Any, Any]) -> list[Any]:
+        """Return what the coroutines return, or raise."""
+        everything = asyncio.gather(*work, return_exceptions=True)
+        while not everything.done():
+            for _ in range(50):
+                await asyncio.sleep(0)
+            if self.sleepers:
+                self.sleepers.sort(key=lambda sleeper: sleeper[0])
+                self.now, woken = self.sleepers.pop(0)
+                woken.set()
+        return await everything
+
+
+class Server:
+    """Answers each request after a tenth of a second, and notes when it came."""
+
+    def __init__(self, time: Time, answer: Callable[[int], Answer]) -> None:
+        self._time = time
+        self._answer = answer
+        self.requests: list[tuple[float, int]] = []
+
+    async def get(self, request: PageRequest, _: float) -> Answer:
+        """Return the answer to a request that has the number of the page for its offset."""
+        self.requests.append((self._time.now, request.offset))
+        await self._time.sleep(0.1)
+        return self._answer(request.offset)
+
+    def count(self, start: float, end: float) -> int:
+        """Return how many requests came from the start on, and before the end."""
+        return sum(start <= at < end for at, _ in self.requests)
+
+
+async def fetch(server: Server, time: Time, pages: int, **options: Any) -> list[Any]:
+    """Fetch so many pages at once."""
+    retrier = Retrier(RetryPolicy(), sleep=time.sleep, clock=lambda: time.now, uniform=lambda low, _: low)
+    fetcher = Fetcher(
+        cast(Transport, server),
+        retrier,
+        **{"timeout": 30, "concurrency": 8, "rate_limit": 60, "on_attempt": None} | options,
+    )
+    return await time.run(*(fetcher.fetch(PageRequest(offset, 1, desc=False)) for offset in range(pages)))
+
+
+async def test_all_pages_of_a_client_share_its_rate() -> None:
+    """However many pages want to be fetched, no second sees more of them than the limit allows, nor many fewer."""
+    time = Time()
+    server = Server(time, lambda _: PAGE)
+    await fetch(server, time, 200)
+
+    assert 200 == len(server.requests)
+    assert 60 >= max(server.count(at, at + 1) for at, _ in server.requests)
+    assert 200 / 60 * 1.1 >= time.now
+
+
+async def test_the_limit_that_the_server_states_counts() -> None:
+    """From the first answer on, the client sends as few requests a second as the server says that it takes."""
+    time = Time()
+    server = Server(time, lambda _: attrs.evolve(PAGE, headers={"X-RateLimit-Limit": "10"}))
+    await fetch(server, time, 50, concurrency=4)
+
+    assert 10 >= max(server.count(at, at + 1) for at, _ in server.requests)
+
+
+async def test_all_pages_slow_down_after_a_refusal() -> None:
+    """After one request was refused all of the client's slow down to half, and speed up again."""
+    time = Time()
+    refused: list[int] = []
+
+    def answer(number: int) -> Answer:
+        if time.now < 2 or refused:
+            return PAGE
+        refused.append(number)
+        return REFUSAL
+
+    server = Server(time, answer)
+    await fetch(server, time, 600)
+
+    assert 60 == server.count(1, 2)
+    assert 1.5 * 30 >= server.count(2.2, 3.2)
+    assert 3 * 54 <= server.count(8, 11)
+
+
+async def test_all_pages_wait_when_the_server_asks_one_to() -> None:
+    """A refusal with a `Retry-After` stops all requests of the client for as long, but for those on their way."""
+    time = Time()
+    answers = iter([PAGE] * 20 + [attrs.evolve(REFUSAL, headers={"Retry-After": "3"})])
+    server = Server(time, lambda _: next(answers, PAGE))
+    await fetch(server, time, 100, rate_limit=None)
+
+    first, last = [at for at, number in server.requests if number == 20]
+    assert (0, True) == (server.count(first + 0.11, first + 3.05), last - first > 3.05)
+
+
+async def test_nobody_waits_for_what_is_not_tried_again() -> None:
+    """A `Retry-After` beyond the deadline fails its own request, and leaves the others alone."""
+    time = Time()
+    answers = iter([PAGE, attrs.evolve(REFUSAL, headers={"Retry-After": "1000"})])
+    server = Server(time, lambda _: next(answers, PAGE))
+    results = await fetch(server, time, 50)
+
+    assert [RateLimitedError] == [type(result) for result in results if isinstance(result, Exception)]
+    assert (50, True) == (len(server.requests), time.now < 4)
+
+
+async def test_a_refusal_holds_back_what_waits_for_its_turn() -> None:
+    """A request that is about to be sent waits on if another one is refused meanwhile."""
+    time = Time()
+    answers = iter([attrs.evolve(REFUSAL, headers={"Retry-After": "20"})])
+    server = Server(time, lambda _: next(answers, PAGE))
+    await fetch(server, time, 2, rate_limit=0.1)
+
+    (at, number), (later, other) = server.requests[:2]
+    assert (0, 0, 1) == (at, number, other)
+    assert pytest.approx(20.1) == later
