@@ -13,8 +13,9 @@ from __future__ import annotations
 
 import threading
 from collections import deque
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
+from functools import partial
 from itertools import chain, repeat
 from operator import attrgetter, itemgetter
 from typing import Annotated, Any
@@ -49,19 +50,22 @@ class TaskReader:
         self._learning = threading.Lock()
         self._plan = _Plan(self._unknown)
 
-    def decode(self, body: bytes) -> tuple[Any, list[Task]]:
-        """Return what the page says of itself, and its tasks; raise one of `FAILURES` if this is not the way."""
+    def decode(self, body: bytes) -> tuple[Any, Callable[[], list[Task]]]:
+        """Return what the page says of itself, and what makes its tasks; raise one of `FAILURES` if there are none."""
         plan = self._plan
         page = plan.decode(body).data
-        return page, plan.batch.models(page.items)
+        plan.batch.bring_to_utc(page.items)
+        return page, partial(plan.batch.models, page.items)
 
     def convert(self, documents: list[Any]) -> list[Task]:
-        """Return the tasks that the documents hold; raise one of `FAILURES` if this is not the way."""
+        """Return the tasks that the documents hold; raise one of `FAILURES` if any holds none."""
         with self._learning:
             if self._learns(Task, documents):
                 self._plan = _Plan(self._unknown)
         plan = self._plan
-        return plan.batch.models(msgspec.convert(documents, plan.structs))
+        structs = msgspec.convert(documents, plan.structs)
+        plan.batch.bring_to_utc(structs)
+        return plan.batch.models(structs)
 
     def _learns(self, model: type, documents: Iterable[Any]) -> bool:
         """Take note of the undocumented fields that the documents have; tell whether any is new."""
@@ -118,8 +122,7 @@ class Batch:
         self._drafts = eval(f"lambda structs: [{expression} for struct in structs]", names)  # noqa: S307  all ours
 
     def models(self, structs: Sequence[Any]) -> list[Any]:
-        """Return the models that the structs hold."""
-        self.bring_to_utc(structs)
+        """Return the models that the structs hold, whose times must be in UTC."""
         drafts: list[Any] = self._drafts(structs)
         self.finish(drafts)
         return drafts

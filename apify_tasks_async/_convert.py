@@ -147,10 +147,12 @@ class PageDocument:
     limit: int
     desc: bool
     count: int
-    tasks: list[Task | None]
-    """The task that each item holds; `None` for one that holds none."""
+    size: int
+    """How many items there are."""
+    tasks: Callable[[], list[Task | None]]
+    """Makes the task of each item; `None` for one that is none."""
     invalid: Mapping[int, tuple[Any, InvalidDocumentError]]
-    """The items that hold none, and what is wrong with them."""
+    """The items that are none, and what is wrong with them."""
 
 
 def read_page(body: bytes, reader: TaskReader = _reader) -> PageDocument:
@@ -160,8 +162,7 @@ def read_page(body: bytes, reader: TaskReader = _reader) -> PageDocument:
     except FAILURES:
         pass  # with which of its fields, and why, takes a look at each
     else:
-        read = cast("list[Task | None]", tasks)
-        return PageDocument(head.total, head.offset, head.limit, head.desc, head.count, read, {})
+        return _page_document(head, len(head.items), cast("Callable[[], list[Task | None]]", tasks), {})
     return _read_page_thoroughly(body, reader)
 
 
@@ -177,7 +178,11 @@ def _read_page_thoroughly(body: bytes, reader: TaskReader) -> PageDocument:
     head = converter.structure(data | {"items": []} if items and isinstance(items, list) else data, TaskPage)
     tasks, errors = _read_tasks(items, reader)
     invalid = {index: (items[index], error) for index, error in errors.items()}
-    return PageDocument(head.total, head.offset, head.limit, head.desc, head.count, tasks, invalid)
+    return _page_document(head, len(items), lambda: tasks, invalid)
+
+
+def _page_document(head: Any, *rest: Any) -> PageDocument:
+    return PageDocument(head.total, head.offset, head.limit, head.desc, head.count, *rest)
 
 
 def _read_tasks(items: list[Any], reader: TaskReader) -> tuple[list[Task | None], dict[int, InvalidDocumentError]]:

@@ -12,7 +12,7 @@ from typing import Any
 import attrs
 
 from apify_tasks_async._pace import Pace
-from apify_tasks_async._protocol import PageRequest, Slice, read_response
+from apify_tasks_async._protocol import CheckedPage, PageRequest, Slice, check_response
 from apify_tasks_async._retry import Attempt, Outcome, Retrier
 from apify_tasks_async._transport import Transport
 from apify_tasks_async.errors import ClientClosedError, ConfigurationError, RateLimitedError, TransportError
@@ -87,7 +87,7 @@ class Fetcher:
         self._next = asyncio.Lock()
         self._on_attempt = on_attempt
         self._loop: asyncio.AbstractEventLoop | None = None
-        self._tasks: set[asyncio.Task[Slice]] = set()
+        self._tasks: set[asyncio.Task[CheckedPage]] = set()
 
     @property
     def stats(self) -> ClientStats:
@@ -109,7 +109,7 @@ class Fetcher:
             task.cancel()
             del task  # its exception's traceback leads here: a cycle
 
-    def start(self, request: PageRequest) -> asyncio.Task[Slice]:
+    def start(self, request: PageRequest) -> asyncio.Task[CheckedPage]:
         """Start to fetch a page."""
         self.check_open()
         loop = asyncio.get_running_loop()
@@ -122,8 +122,8 @@ class Fetcher:
         task.add_done_callback(self._forget)
         return task
 
-    def result(self, task: asyncio.Task[Slice], request: PageRequest) -> Slice:
-        """Return what a finished task returned, or raise what it raised."""
+    def result(self, task: asyncio.Task[CheckedPage], request: PageRequest) -> Slice:
+        """Read the page that a finished task returned, or raise what it raised."""
         # Even if it succeeded: there is nobody to fetch the next page any more.
         if self.closing.is_set():
             raise ClientClosedError("the client was closed during the request", **request.where())
@@ -131,7 +131,7 @@ class Fetcher:
         if task.cancelled():
             raise TransportError("the request was cancelled from outside", **request.where())
         try:
-            return task.result()
+            return task.result().read()
         finally:
             del task  # its exception's traceback leads here: a cycle
 
@@ -141,16 +141,16 @@ class Fetcher:
         await cancelled(self._tasks)
         await self._transport.close()
 
-    def _forget(self, task: asyncio.Task[Slice]) -> None:
+    def _forget(self, task: asyncio.Task[CheckedPage]) -> None:
         self._tasks.discard(task)
         if not task.cancelled():
             task.exception()  # retrieved, since a page behind the one that ended its walk is nobody's business
 
-    async def _fetch(self, request: PageRequest) -> Slice:
+    async def _fetch(self, request: PageRequest) -> CheckedPage:
         attempts = 0
         sent_at = 0.0
 
-        async def attempt(seconds_left: float) -> Slice:
+        async def attempt(seconds_left: float) -> CheckedPage:
             nonlocal attempts, sent_at
             attempts += 1
             sent_at = self._retrier.clock()
@@ -158,7 +158,7 @@ class Fetcher:
             answer = await self._transport.get(request, min(self._timeout, seconds_left))
             self.counts["bytes_received"] += len(answer.body)
             self._pace.told(answer.headers.get("X-RateLimit-Limit"))
-            return read_response(request, answer.status, answer.headers, answer.body)
+            return check_response(request, answer.status, answer.headers, answer.body)
 
         def report(outcome: Outcome) -> None:
             if isinstance(outcome.error, RateLimitedError):
@@ -167,10 +167,8 @@ class Fetcher:
                 self._pace.refused(sent_at, asked or 0.0)
             self._report(request, outcome)
 
-        response = await self._retrier.run(attempt, admit=self._turn, report=report)
-        for error in response.invalid:
-            error.attempts = attempts
-        return attrs.evolve(response, attempts=attempts)
+        page = await self._retrier.run(attempt, admit=self._turn, report=report)
+        return attrs.evolve(page, attempts=attempts)
 
     @asynccontextmanager
     async def _turn(self) -> AsyncIterator[None]:

@@ -10,7 +10,7 @@ from typing import Literal, Self, cast
 
 from apify_tasks_async._fetch import Fetcher, cancelled, logger
 from apify_tasks_async._prefetch import Prefetch
-from apify_tasks_async._protocol import Slice
+from apify_tasks_async._protocol import CheckedPage
 from apify_tasks_async._retry import is_transient
 from apify_tasks_async._walk import Step, Walk
 from apify_tasks_async.errors import ApifyTasksError, InvalidTaskError
@@ -37,7 +37,7 @@ class PageIterator:
         self._fetcher = fetcher
         self._walk = walk
         self._on_invalid = on_invalid
-        self._prefetch: Prefetch[Slice] = Prefetch()
+        self._prefetch: Prefetch[CheckedPage] = Prefetch()
         self._failure: tuple[Exception, Bookmark | None] | None = None  # to be raised behind the page delivered last
         self._running = False
         self._ended = False
@@ -76,7 +76,7 @@ class PageIterator:
         """End the walk, and wait until nothing of it is in flight any more."""
         await cancelled(self._end())
 
-    def _end(self) -> list[asyncio.Task[Slice]]:
+    def _end(self) -> list[asyncio.Task[CheckedPage]]:
         self._ended = True
         return self._prefetch.clear()
 

@@ -9,11 +9,11 @@ import re
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
-from typing import Any, cast
+from typing import Any
 
 import attrs
 
-from apify_tasks_async._convert import InvalidDocumentError, converter, load_json, read_page
+from apify_tasks_async._convert import InvalidDocumentError, PageDocument, converter, load_json, read_page
 from apify_tasks_async.errors import (
     AuthenticationError,
     BadRequestError,
@@ -27,7 +27,7 @@ from apify_tasks_async.errors import (
 )
 from apify_tasks_async.models import Task
 
-__all__ = ["MAX_LIMIT", "PATH", "Item", "PageRequest", "Slice", "parse_retry_after", "read_response"]
+__all__ = ["MAX_LIMIT", "PATH", "CheckedPage", "Item", "PageRequest", "Slice", "check_response", "parse_retry_after"]
 
 PATH = "/v2/actor-tasks"
 
@@ -71,35 +71,53 @@ class Slice:
     """How many it took to get the answer."""
 
 
-def read_response(
-    request: PageRequest, status: int, headers: Mapping[str, str], body: bytes, *, now: datetime | None = None
-) -> Slice:
-    """Return the part of the list that the response holds, or raise the error that it stands for.
+@attrs.frozen
+class CheckedPage:
+    """A response that was found to hold a page as documented.
 
-    An item that is no task as documented does not fail the others: its error stands in its place.
+    Its tasks are made when its turn comes. Until then it takes less room, and less time from the pages before it.
     """
+
+    request: PageRequest
+    document: PageDocument
+    attempts: int | None = None
+    """How many it took to get the response."""
+
+    def read(self) -> Slice:
+        """Return the part of the list that it holds.
+
+        An item that is no task as documented does not fail the others: its error stands in its place.
+        """
+        page = self.document
+        items: list[Any] = page.tasks()
+        invalid = [_invalid_task(self.request, index, *problem) for index, problem in page.invalid.items()]
+        for index, error in zip(page.invalid, invalid, strict=True):
+            error.attempts = self.attempts
+            items[index] = error
+        return Slice(page.total, page.offset, page.limit, page.desc, tuple(items), tuple(invalid), self.attempts)
+
+
+def check_response(
+    request: PageRequest, status: int, headers: Mapping[str, str], body: bytes, *, now: datetime | None = None
+) -> CheckedPage:
+    """Return the page that the response holds, or raise the error that it stands for."""
     if status != 200:
         raise _refusal(request, status, headers, body, now or datetime.now(UTC))
     try:
-        return _read_page(request, body)
+        return CheckedPage(request, _checked(read_page(body)))
     except InvalidDocumentError as error:
         problem = f"the response is not as documented: {_one_line(str(error))}"
     raise InvalidResponseError(problem, status=status, **request.where())
 
 
-def _read_page(request: PageRequest, body: bytes) -> Slice:
-    page = read_page(body)
+def _checked(page: PageDocument) -> PageDocument:
     for name, least in (("total", 0), ("offset", 0), ("limit", 1)):
         if getattr(page, name) < least:
             raise InvalidDocumentError((name, f"expected at least {least}, got {getattr(page, name)}"))
-    if page.count != len(page.tasks):
+    if page.count != page.size:
         # A page that says that it holds more than it does would make a walk skip the rest.
-        raise InvalidDocumentError(("count", f"says {page.count}, but items has {len(page.tasks)}"))
-    invalid = {index: _invalid_task(request, index, *problem) for index, problem in page.invalid.items()}
-    items = tuple(invalid.get(index, task) for index, task in enumerate(page.tasks)) if invalid else tuple(page.tasks)
-    return Slice(
-        page.total, page.offset, page.limit, page.desc, cast("tuple[Item, ...]", items), tuple(invalid.values())
-    )
+        raise InvalidDocumentError(("count", f"says {page.count}, but items has {page.size}"))
+    return page
 
 
 def _invalid_task(request: PageRequest, index: int, raw: Any, error: InvalidDocumentError) -> InvalidTaskError:

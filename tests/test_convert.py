@@ -381,7 +381,7 @@ def test_tasks_are_read_together_as_they_are_alone(
     reader = TaskReader()
     for _ in range(2):  # the second time it knows of the undocumented fields
         page = read_page(body, reader)
-        together = [page.invalid[index][1] if task is None else task for index, task in enumerate(page.tasks)]
+        together = [page.invalid[index][1] if task is None else task for index, task in enumerate(page.tasks())]
         assert [in_full(read_alone(item)) for item in items] == [in_full(item) for item in together]
 
 
@@ -401,7 +401,7 @@ def test_unknown_fields_of_some_tasks_only(count: int) -> None:
     body = page_body(items)
 
     for _ in range(2):
-        tasks = [task for task in read_page(body, reader).tasks if task]
+        tasks = [task for task in read_page(body, reader).tasks() if task]
         assert [{name: 0} for name in names] + [{}] == [task.extra for task in tasks]
         assert [{name: 1} for name in names] + [{}] == [task.stats.extra for task in tasks if task.stats]
 
@@ -414,7 +414,8 @@ def test_unknown_fields_are_remembered() -> None:
         reader.decode(body)
     read_page(body, reader)
 
-    _, (task,) = reader.decode(body)
+    _, tasks = reader.decode(body)
+    (task,) = tasks()
     assert ({"title": "x"}, TaskStats(), {"y": 1}) == (task.extra, task.stats, task.stats and task.stats.extra)
 
 

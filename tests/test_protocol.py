@@ -22,7 +22,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from apify_tasks_async import Task, converter
-from apify_tasks_async._protocol import PageRequest, Slice, parse_retry_after, read_response
+from apify_tasks_async._protocol import PageRequest, Slice, check_response, parse_retry_after
 from apify_tasks_async.errors import (
     ApifyTasksError,
     AuthenticationError,
@@ -43,7 +43,7 @@ AS_DOCUMENTED = "the response is not as documented: "
 
 def read(document: Any, request: PageRequest = REQUEST) -> Slice:
     """Return what a 200 with that document means."""
-    return read_response(request, 200, {}, json.dumps(document).encode())
+    return check_response(request, 200, {}, json.dumps(document).encode()).read()
 
 
 def refused(
@@ -51,7 +51,7 @@ def refused(
 ) -> Any:
     """Return the error that the response stands for."""
     with pytest.raises(ApifyTasksError) as caught:
-        read_response(request, status, headers or {}, body, now=NOW)
+        check_response(request, status, headers or {}, body, now=NOW)
     return caught.value
 
 
@@ -79,7 +79,7 @@ def test_example_response() -> None:
     items = example(200)["data"]["items"]
     expected = Slice(2, 0, 1000, desc=False, items=tuple(converter.structure(item, Task) for item in items))
 
-    assert expected == read_response(PageRequest(0, 1000, desc=False), 200, {}, body_of(200))
+    assert expected == check_response(PageRequest(0, 1000, desc=False), 200, {}, body_of(200)).read()
 
 
 def test_empty_page() -> None:
@@ -469,7 +469,7 @@ def test_only_our_errors_come_out(body: bytes, status: int, headers: dict[str, s
     """Whatever a server sends, it is a page or one of this library's errors, which says so in one line."""
     message = ""
     try:
-        read_response(REQUEST, status, headers, body)
+        check_response(REQUEST, status, headers, body).read()
     except ApifyTasksError as error:
         message = str(error)
     assert message.isprintable()
