@@ -563,11 +563,11 @@ class TestPages:
     @pytest.mark.asyncio
     @pytest.mark.parametrize("method", ["HEAD", "POST", "PUT", "DELETE", "OPTIONS"])
     async def test_refuses_other_methods(self, method: str) -> None:
-        """Another method than GET is a 405."""
+        """Another method than GET is a 405 that says so."""
         async with FakeApify() as api:
             answer = await ask(api, method=method)
 
-        assert answer.status == 405
+        assert (answer.status, answer.headers["Allow"]) == (405, "GET")
         if method != "HEAD":
             assert answer.error == (405, "method-not-allowed")
 

@@ -144,7 +144,7 @@ class Answer:
 
     status: int
     body: bytes
-    headers: Mapping[str, str] = attrs.field(factory=dict)
+    headers: Mapping[str, str] = attrs.field(factory=dict[str, str])
 
 
 def page_answer(*, total: int, offset: int, limit: int, desc: bool, items: list[bytes]) -> Answer:
@@ -187,7 +187,9 @@ def error_answer(status: int, *, error_type: str | None = None, message: str | N
         "type": usual_type if error_type is None else error_type,
         "message": usual_message if message is None else message,
     }
-    return Answer(status, orjson.dumps({"error": error}), {"Content-Type": _JSON})
+    # RFC 9110 wants a 405 to say which methods there are.
+    allow = {"Allow": "GET"} if status == HTTPStatus.METHOD_NOT_ALLOWED else {}
+    return Answer(status, orjson.dumps({"error": error}), {"Content-Type": _JSON, **allow})
 
 
 def status_answer(fault: Status) -> Answer:
