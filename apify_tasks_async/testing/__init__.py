@@ -29,6 +29,7 @@ if TYPE_CHECKING:
         Status,
         TruncatedBody,
     )
+    from apify_tasks_async.testing._openapi import OPENAPI
     from apify_tasks_async.testing._protocol import RecordedRequest
     from apify_tasks_async.testing._schema import ERROR_SCHEMA, PAGE_SCHEMA
     from apify_tasks_async.testing._server import FakeApify
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
 __all__ = [
     "ABSENT",
     "ERROR_SCHEMA",
+    "OPENAPI",
     "PAGE_SCHEMA",
     "Disconnect",
     "FakeApify",
@@ -54,6 +56,7 @@ __all__ = [
 _HOMES = {
     "ERROR_SCHEMA": "_schema",
     "FakeApify": "_server",
+    "OPENAPI": "_openapi",
     "PAGE_SCHEMA": "_schema",
     "RecordedRequest": "_protocol",
     "make_task": "_tasks",

@@ -1,0 +1,138 @@
+"""`python -m apify_tasks_async.testing` serves `FakeApify` on a port, for tests in any language."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import signal
+from collections.abc import Sequence
+
+from apify_tasks_async.testing import (
+    OPENAPI,
+    Disconnect,
+    FakeApify,
+    Fault,
+    Hang,
+    MalformedItem,
+    MalformedJson,
+    SlowBody,
+    Status,
+    TruncatedBody,
+)
+
+__all__ = ["main"]
+
+_FAULTS: dict[str, Fault] = {
+    "disconnect": Disconnect(),
+    "hang": Hang(),
+    "malformed-item": MalformedItem(),
+    "malformed-json": MalformedJson(),
+    "truncated-body": TruncatedBody(),
+}
+
+_DESCRIPTION = """\
+Serve GET /v2/actor-tasks of a made-up Apify account on loopback. The first line on standard output is the address and
+the token, with a space between them, as soon as requests are answered. Ctrl-C or SIGTERM ends it."""
+
+
+def _read_fault(text: str) -> tuple[Fault, float]:
+    try:
+        match text.split(":"):
+            case ["status", status, probability]:
+                return Status(int(status)), float(probability)
+            case ["slow-body", seconds, probability]:
+                return SlowBody(float(seconds)), float(probability)
+            case [kind, probability]:
+                return _FAULTS[kind], float(probability)
+    except (KeyError, ValueError):
+        pass
+    names = ", ".join(f"{kind}:PROBABILITY" for kind in _FAULTS)
+    raise argparse.ArgumentTypeError(
+        f"must be status:200-599:PROBABILITY, slow-body:SECONDS:PROBABILITY, {names}, got {text!r}"
+    )
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m apify_tasks_async.testing", description=_DESCRIPTION, allow_abbrev=False
+    )
+    parser.add_argument("--port", type=int, default=0, help="what to listen on (default: one that is free)")
+    parser.add_argument("--tasks", type=int, default=2500, help="how many tasks there are (default: %(default)s)")
+    parser.add_argument(
+        "--token", default="fake-token-of-no-account", help="the token that is accepted (default: %(default)s)"
+    )
+    parser.add_argument(
+        "--latency", type=float, default=0.0, metavar="SECONDS", help="the time before each answer (default: 0)"
+    )
+    parser.add_argument(
+        "--rate-limit", type=float, metavar="RATE", help="requests per second, a 429 to more (default: unlimited)"
+    )
+    parser.add_argument("--seed", type=int, default=0, help="what the faults depend on (default: %(default)s)")
+    parser.add_argument(
+        "--fault",
+        dest="faults",
+        type=_read_fault,
+        action="append",
+        default=[],
+        metavar="FAULT:PROBABILITY",
+        help="such as status:503:0.1, slow-body:2:0.1 or disconnect:0.05; may be repeated",
+    )
+    parser.add_argument("--openapi", action="store_true", help="print the OpenAPI document, and end")
+    return parser
+
+
+def _make_api(options: argparse.Namespace) -> FakeApify:
+    api = FakeApify(
+        options.tasks,
+        token=options.token,
+        latency=options.latency,
+        rate_limit=options.rate_limit,
+        seed=options.seed,
+        port=options.port,
+    )
+    for fault, probability in options.faults:
+        api.fail(fault, times=None, probability=probability)
+    return api
+
+
+async def _serve(api: FakeApify) -> None:
+    loop = asyncio.get_running_loop()
+    ended = asyncio.Event()
+    # Not the loop's own handlers, which Windows does not have.
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: loop.call_soon_threadsafe(ended.set))
+    async with api:
+        print(api.url, api.token, flush=True)  # noqa: T201 - this is what it says
+        await ended.wait()
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Serve until Ctrl-C or SIGTERM.
+
+    Args:
+        arguments: The options; `None`: those of this process.
+
+    Raises:
+        SystemExit: Its code is 2 if an option is of no use, and 1 if the port is taken.
+
+    Example:
+        `python -m apify_tasks_async.testing --port 8080 --tasks 5000 --fault status:503:0.1`
+    """
+    parser = _parser()
+    options = parser.parse_args(arguments)
+    if options.openapi:
+        print(json.dumps(OPENAPI, indent=2))  # noqa: T201 - as asked for
+        return
+    try:
+        api = _make_api(options)
+    except ValueError as error:
+        parser.error(str(error))
+    try:
+        asyncio.run(_serve(api))
+    except OSError as error:
+        parser.exit(1, f"{parser.prog}: error: {error.strerror}\n")
+
+
+if __name__ == "__main__":
+    main()
