@@ -225,7 +225,7 @@ def _unstructure_model(model: type, converter: cattrs.Converter) -> Callable[[An
     return unstructure
 
 
-converter = cattrs.Converter(unstruct_collection_overrides={tuple: list})
+converter: cattrs.Converter = cattrs.Converter(unstruct_collection_overrides={tuple: list})
 """Structures the API's JSON documents into `Task`, `TaskStats` and `TaskPage`, and unstructures them back.
 
 The wire's form: camelCase names, RFC 3339 times in UTC with milliseconds and `Z`, every documented field present,

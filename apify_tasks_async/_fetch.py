@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Iterable
+from collections.abc import AsyncGenerator, Callable, Iterable
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -79,7 +79,7 @@ class Fetcher:
         self._transport = transport
         self.concurrency = concurrency
         self.counts: Counter[str] = Counter()
-        self.closing = asyncio.Event()
+        self.closing: asyncio.Event = asyncio.Event()
         self._retrier = retrier
         self._timeout = timeout
         self._slots = asyncio.Semaphore(concurrency)
@@ -171,7 +171,7 @@ class Fetcher:
         return attrs.evolve(page, attempts=attempts)
 
     @asynccontextmanager
-    async def _turn(self) -> AsyncIterator[None]:
+    async def _turn(self) -> AsyncGenerator[None, None]:
         # Both serve whoever came first, so that no walk starves.
         async with self._slots:
             async with self._next:
@@ -202,7 +202,7 @@ class Fetcher:
             logger.info("%s: %s; %s", where, error.problem, again)
         if self._on_attempt is not None:
             status = 200 if error is None else getattr(error, "status", None)
-            fields = attrs.asdict(request) | attrs.asdict(outcome, recurse=False) | {"status": status}
+            fields: dict[str, Any] = attrs.asdict(request) | attrs.asdict(outcome, recurse=False) | {"status": status}
             self._on_attempt(Attempt(**fields))
 
 

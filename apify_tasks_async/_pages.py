@@ -145,7 +145,7 @@ class PageIterator:
         """Do as `on_invalid` says; what is raised by that, whatever it is, is raised at the place of the item."""
         if self._on_invalid == "raise":
             self._failure = error, step.bookmark_behind(index + 1)
-        elif self._on_invalid == "skip":
+        elif isinstance(self._on_invalid, str):  # "skip"
             logger.warning("left out: %s", error.problem)
         else:
             try:

@@ -139,7 +139,7 @@ class Budget:
 
     def __init__(self, size: int) -> None:
         self._size = size
-        self.left = size
+        self.left: int = size
 
     def spend(self) -> bool:
         """Take one retry out, and tell whether there was one."""
@@ -165,7 +165,7 @@ class Retrier:
         uniform: Callable[[float, float], float] = random.uniform,
     ) -> None:
         self.policy = policy
-        self.budget = Budget(policy.budget)
+        self.budget: Budget = Budget(policy.budget)
         self.sleep = sleep
         self.clock = clock
         self.uniform = uniform

@@ -128,7 +128,7 @@ class Walk:
         self._fruitless = 0  # responses since the last new item
         self._pages_to_cross = 0  # in the list, when the first of them came
         self._position = offset if after is None else self._before_frontier()
-        self.finished = False
+        self.finished: bool = False
 
     @property
     def bookmark(self) -> Bookmark | None:

@@ -263,7 +263,7 @@ class InvalidTaskError(InvalidResponseError):
         super().__init__(problem, **where)
         self.task_id = task_id
         self.created_at = created_at
-        self.problems = tuple(problems)
+        self.problems: tuple[str, ...] = tuple(problems)
         self.raw = raw
 
 

@@ -146,15 +146,19 @@ class Bookmark:
         Raises:
             ValueError: The text is damaged, or of a version that this library does not know.
         """
-        try:
-            document = json.loads(text)
-        except (ValueError, TypeError, RecursionError):
-            document = None
+        document = _read_json(text)
         problem = _bookmark_problem(document)
         if problem:
             raise ValueError(f"not a usable bookmark: {problem}")
         moment = datetime.fromisoformat(document["createdAt"])
         return cls(moment, frozenset(document["ids"]), document["offset"], document["desc"])
+
+
+def _read_json(text: str | bytes) -> Any:
+    try:
+        return json.loads(text)
+    except (ValueError, TypeError, RecursionError):
+        return None
 
 
 def _bookmark_problem(document: Any) -> str | None:

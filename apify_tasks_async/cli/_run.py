@@ -7,7 +7,7 @@ import contextlib
 import logging
 import sys
 import time
-from collections.abc import AsyncGenerator, Callable, Coroutine, Iterator, Sequence
+from collections.abc import AsyncGenerator, Callable, Coroutine, Generator, Sequence
 from contextlib import AbstractContextManager
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -40,7 +40,7 @@ class _OneLine(logging.Formatter):
 
 
 @contextlib.contextmanager
-def _logging(*, verbose: bool) -> Iterator[None]:
+def _logging(*, verbose: bool) -> Generator[None, None, None]:
     """Show on stderr what the library logs: warnings, or all of it."""
     handler = logging.StreamHandler()
     handler.setFormatter(_OneLine())
