@@ -214,7 +214,9 @@ def test_refuses_what_is_out_of_range(
     assert message == refusal(capsys, *arguments)
 
 
-@pytest.mark.parametrize("fault", ["", "status:503", "status:99:0.1", "status:x:1", "slow-body:-1:1", "nonsense:1"])
+@pytest.mark.parametrize(
+    "fault", ["", "status:503", "status:99:0.1", "status:x:1", "slow-body:-1:1", "hang:x:1", "nonsense:1"]
+)
 def test_refuses_faults_that_there_are_not(fault: str, capsys: pytest.CaptureFixture[str]) -> None:
     """A fault that cannot be read is answered with those that there are."""
     assert (

@@ -6,7 +6,7 @@ import argparse
 import asyncio
 import json
 import signal
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from apify_tasks_async.testing import (
     OPENAPI,
@@ -31,20 +31,21 @@ _FAULTS: dict[str, Fault] = {
     "truncated-body": TruncatedBody(),
 }
 
+_FAULTS_OF: dict[str, Callable[[str], Fault]] = {
+    "slow-body": lambda seconds: SlowBody(float(seconds)),
+    "status": lambda status: Status(int(status)),
+}
+
 _DESCRIPTION = """\
 Serve GET /v2/actor-tasks of a made-up Apify account on loopback. The first line on standard output is the address and
 the token, with a space between them, as soon as requests are answered. Ctrl-C or SIGTERM ends it."""
 
 
 def _read_fault(text: str) -> tuple[Fault, float]:
+    kind, _, rest = text.partition(":")
+    value, _, probability = rest.rpartition(":")
     try:
-        match text.split(":"):
-            case ["status", status, probability]:
-                return Status(int(status)), float(probability)
-            case ["slow-body", seconds, probability]:
-                return SlowBody(float(seconds)), float(probability)
-            case [kind, probability]:
-                return _FAULTS[kind], float(probability)
+        return _FAULTS_OF[kind](value) if value else _FAULTS[kind], float(probability)
     except (KeyError, ValueError):
         pass
     names = ", ".join(f"{kind}:PROBABILITY" for kind in _FAULTS)
@@ -101,7 +102,7 @@ async def _serve(api: FakeApify) -> None:
     ended = asyncio.Event()
     # Not the loop's own handlers, which Windows does not have.
     for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda *_: loop.call_soon_threadsafe(ended.set))
+        signal.signal(number, lambda _number, _frame: loop.call_soon_threadsafe(ended.set))
     async with api:
         print(api.url, api.token, flush=True)  # noqa: T201 - this is what it says
         await ended.wait()

@@ -102,8 +102,9 @@ class FakeApify:
     max_limit: int = attrs.field(default=DEFAULT_LIMIT, kw_only=True, validator=_checks.integer(1))
     """The most tasks in one page. May be changed while it runs."""
 
-    _seed: int = attrs.field(default=0, kw_only=True, validator=_checks.one_of(int))
-    _port: int = attrs.field(default=0, kw_only=True, validator=_checks.integer(0, 65535))
+    # attrs would find these aliases by itself, pyright would not.
+    _seed: int = attrs.field(default=0, alias="seed", kw_only=True, validator=_checks.one_of(int))
+    _port: int = attrs.field(default=0, alias="port", kw_only=True, validator=_checks.integer(0, 65535))
 
     reported_total: int | None = attrs.field(
         default=None, init=False, validator=attrs.validators.optional(_checks.integer(0))
@@ -121,7 +122,7 @@ class FakeApify:
     If it raises, the request is answered with a plain 500, and the traceback is logged.
     """
 
-    requests: list[RecordedRequest] = attrs.field(factory=list, init=False)
+    requests: list[RecordedRequest] = attrs.field(factory=list[RecordedRequest], init=False)
     """Every request to the endpoint so far, refused ones included."""
 
     in_flight: int = attrs.field(default=0, init=False)

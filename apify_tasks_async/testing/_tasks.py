@@ -65,7 +65,7 @@ def make_task(number: int = 0, **fields: Any) -> Task:
         raise ValueError(f"number must be an integer >= 0, got {number!r}")
     created_at = fields.get("created_at", _FIRST_CREATED_AT + number * _STEP)
     actor = number % len(_ACTORS)
-    plausible = {
+    plausible: dict[str, Any] = {
         "id": _make_id("task", number),
         "user_id": _USER_ID,
         "act_id": _ACT_IDS[actor],

@@ -44,6 +44,5 @@ def fake_apify(request: pytest.FixtureRequest) -> Iterator[FakeApify]:
     from apify_tasks_async.testing import FakeApify  # noqa: PLC0415 - pytest loads plugins in every session
 
     marker = request.node.get_closest_marker("fake_apify")
-    arguments, options = (marker.args, marker.kwargs) if marker else ((), {})
-    with FakeApify(*arguments, **options) as api:
+    with FakeApify(*marker.args, **marker.kwargs) if marker else FakeApify() as api:
         yield api
