@@ -11,8 +11,12 @@ from apify_tasks_async import (
     Attempt,
     Bookmark,
     ClientStats,
+    FollowOptions,
     InvalidTaskError,
+    OnInvalid,
+    PageFollower,
     PageIterator,
+    RetryPolicy,
     ServerError,
     Task,
     TaskPage,
@@ -23,7 +27,7 @@ from apify_tasks_async import (
     iter_tasks,
 )
 from apify_tasks_async.errors import ResponseError
-from apify_tasks_async.testing import FakeApify
+from apify_tasks_async.testing import OPENAPI, PAGE_SCHEMA, FakeApify, Fault, RecordedRequest, Status, make_task
 
 MOMENT = datetime(2018, 10, 26, 7, 23, 14, 855000, tzinfo=UTC)
 
@@ -81,6 +85,21 @@ async def test_types_of_the_walks(api: FakeApify) -> None:
 
 
 @pytest.mark.asyncio
+async def test_types_of_following(api: FakeApify) -> None:
+    """Following is an iterator of pages that never ends; its options may be kept in a dictionary."""
+    on_invalid: OnInvalid = told
+    options: FollowOptions = {"after": None, "interval": 60.0, "page_size": 10, "on_invalid": on_invalid}
+    async with TasksClient(api.token, base_url=api.url, retry=RetryPolicy(attempts=1)) as client:
+        pages = client.follow_pages(**options)
+        assert_type(pages, PageFollower)
+        page = await anext(pages)
+        assert_type(page, TaskPage)
+        assert_type(pages.bookmark, Bookmark | None)
+
+    assert page.bookmark == pages.bookmark
+
+
+@pytest.mark.asyncio
 async def test_types_of_the_function(api: FakeApify) -> None:
     """The function takes the options of a walk, by name or as a dictionary that is checked as well."""
     options: WalkOptions = {"desc": True, "limit": 1, "on_invalid": "skip", "after": None}
@@ -111,6 +130,25 @@ def test_types_of_the_models() -> None:
     assert_type(read, Task)
 
     assert task == read
+
+
+def test_types_of_the_server() -> None:
+    """The names for tests have their types as well, in a block of either kind."""
+    task = make_task(7, name="mine")
+    assert_type(task, Task)
+    fault: Fault = Status(429, retry_after=2)
+    api = FakeApify([task], seed=1, port=0)
+    api.fail(fault)
+    with api as entered:
+        assert_type(entered, FakeApify)
+        assert_type(entered.url, str)
+        assert_type(entered.requests, list[RecordedRequest])
+    assert_type(api.tasks, tuple[Task, ...])
+    assert_type(api.create_task(), Task)
+    assert_type(OPENAPI, dict[str, Any])
+    assert_type(PAGE_SCHEMA, dict[str, Any])
+
+    assert [] == entered.requests
 
 
 def test_types_of_the_errors() -> None:
