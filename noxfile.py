@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 from pathlib import Path
 
 import nox
@@ -21,6 +22,7 @@ nox.options.sessions = ["lint", "typing", "coverage", "tests", "lowest", "smoke"
 OLDEST = "3.11"
 LATER = ["3.12", "3.13", "3.14"]
 SPREAD = ["-q", "--numprocesses=auto"]
+WORKFLOWS = sorted(Path(".github/workflows").glob("*.yml"))
 PROJECT = nox.project.load_toml("pyproject.toml")
 
 
@@ -35,6 +37,8 @@ def lint(session: nox.Session) -> None:
     session.install(*group("lint"))
     session.run("ruff", "check")
     session.run("ruff", "format", "--check")
+    session.run("check-jsonschema", "--builtin-schema=vendor.github-workflows", *map(str, WORKFLOWS))
+    session.run("zizmor", "--offline", "--quiet", *map(str, WORKFLOWS))
 
 
 @nox.session(python=OLDEST)
@@ -42,6 +46,8 @@ def typing(session: nox.Session) -> None:
     """Check types, those of the tests included."""
     session.install(".[cli]", *group("typing"))
     session.run("mypy", "apify_tasks_async", "tests", "benchmarks", "noxfile.py")
+    session.run("pyright")
+    session.run("pyright", "--verifytypes", "apify_tasks_async", "--ignoreexternal", silent=True)
 
 
 @nox.session(python=LATER)
@@ -95,6 +101,69 @@ def smoke(session: nox.Session) -> None:
     """Show that the benchmark starts, and that all its contenders list the same tasks."""
     session.install(".", *group("bench"))
     session.run("python", "benchmarks/run.py", "--quick", silent=True)
+
+
+@nox.session(python=OLDEST)
+def contract(session: nox.Session) -> None:
+    """Search for a request that FakeApify answers in another way than its OpenAPI document says."""
+    session.install(".", *group("contract"), *group("test"))
+    run_pytest(session, "-m", "pytest", "tests/contract.py")
+
+
+@nox.session(python=OLDEST)
+def javascript(session: nox.Session) -> None:
+    """List from FakeApify with the official client for JavaScript."""
+    if not (shutil.which("node") and shutil.which("npm")):
+        session.skip("it needs node and npm, which this machine does not have")
+    folder = session.create_tmp()
+    session.install(".", *group("test"))
+    session.run("npm", "install", "--prefix", folder, "--no-save", "apify-client@2", external=True, silent=True)
+    run_pytest(session, "-m", "pytest", "tests/javascript.py", NODE_PATH=f"{folder}/node_modules")
+
+
+@nox.session(python=OLDEST)
+def docs(session: nox.Session) -> None:
+    """Write the reference from the docstrings into build/docs."""
+    session.install(".", *group("docs"))
+    # From elsewhere than here: pdoc warns that the package and its folder have one name.
+    session.chdir("tests")
+    session.run("python", "-P", "-W", "error", "documentation.py", "../build/docs")
+
+
+@nox.session(python=OLDEST)
+def package(session: nox.Session) -> None:
+    """Build what is published into dist, check it, install it without extras, and test it from the sdist."""
+    session.install(*group("package"))
+    folder = Path(session.create_tmp())
+    for old in (Path("dist"), folder):
+        shutil.rmtree(old, ignore_errors=True)
+        old.mkdir()
+    # The first wheel is built from the sdist, the second one from here.
+    session.run("python", "-m", "build", silent=True)
+    session.run("python", "-m", "build", "--wheel", "--outdir", f"{folder}", silent=True)
+    [wheel], [sdist] = Path("dist").glob("*.whl"), Path("dist").glob("*.tar.gz")
+    if wheel.read_bytes() != (folder / wheel.name).read_bytes():
+        session.error("the sdist builds another wheel than the repository")
+    session.run("twine", "check", "--strict", f"{wheel}", f"{sdist}")
+    session.run("check-wheel-contents", "--package", "apify_tasks_async", f"{wheel}")
+    try_bare(session, wheel, folder / "bare")
+    shutil.unpack_archive(sdist, folder, filter="data")
+    session.install(f"{wheel}[cli]", *group("test"))
+    session.chdir(folder / sdist.name.removesuffix(".tar.gz"))
+    run_pytest(session, "-m", "pytest", *SPREAD)
+
+
+def try_bare(session: nox.Session, wheel: Path, folder: Path) -> None:
+    """Install the wheel without extras, and use what there is."""
+    session.run("python", "-m", "venv", f"{folder}", silent=True)
+    python = f"{folder}/bin/python"
+    session.run(python, "-m", "pip", "install", f"{wheel}", external=True, silent=True)
+    session.run(python, "-P", "-W", "error", "-c", "from apify_tasks_async import *", external=True)
+    session.run(python, "-P", "-m", "apify_tasks_async.testing", "--help", external=True, silent=True)
+    # It ends with the code 1, and one line that says what is missing.
+    said = session.run(f"{folder}/bin/apify-tasks", external=True, silent=True, success_codes=[1])
+    if said != "apify-tasks: the command line needs the extra: python -m pip install 'apify-tasks-async[cli]'\n":
+        session.error(f"without its extra, apify-tasks says {said!r}")
 
 
 def run_pytest(session: nox.Session, *arguments: str, **environment: str) -> None:
