@@ -147,7 +147,7 @@ def package(session: nox.Session) -> None:
     session.run("twine", "check", "--strict", f"{wheel}", f"{sdist}")
     session.run("check-wheel-contents", "--package", "apify_tasks_async", f"{wheel}")
     try_bare(session, wheel, folder / "bare")
-    shutil.unpack_archive(sdist, folder, filter="data")
+    shutil.unpack_archive(sdist, folder)
     session.install(f"{wheel}[cli]", *group("test"))
     session.chdir(folder / sdist.name.removesuffix(".tar.gz"))
     run_pytest(session, "-m", "pytest", *SPREAD)

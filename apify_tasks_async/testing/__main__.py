@@ -23,7 +23,7 @@ from apify_tasks_async.testing import (
 
 __all__ = ["main"]
 
-_FAULTS: dict[str, Fault] = {
+_PLAIN: dict[str, Fault] = {
     "disconnect": Disconnect(),
     "hang": Hang(),
     "malformed-item": MalformedItem(),
@@ -31,7 +31,7 @@ _FAULTS: dict[str, Fault] = {
     "truncated-body": TruncatedBody(),
 }
 
-_FAULTS_OF: dict[str, Callable[[str], Fault]] = {
+_VALUED: dict[str, Callable[[str], Fault]] = {
     "slow-body": lambda seconds: SlowBody(float(seconds)),
     "status": lambda status: Status(int(status)),
 }
@@ -45,10 +45,10 @@ def _read_fault(text: str) -> tuple[Fault, float]:
     kind, _, rest = text.partition(":")
     value, _, probability = rest.rpartition(":")
     try:
-        return _FAULTS_OF[kind](value) if value else _FAULTS[kind], float(probability)
+        return _VALUED[kind](value) if value else _PLAIN[kind], float(probability)
     except (KeyError, ValueError):
         pass
-    names = ", ".join(f"{kind}:PROBABILITY" for kind in _FAULTS)
+    names = ", ".join(f"{kind}:PROBABILITY" for kind in _PLAIN)
     raise argparse.ArgumentTypeError(
         f"must be status:200-599:PROBABILITY, slow-body:SECONDS:PROBABILITY, {names}, got {text!r}"
     )

@@ -82,7 +82,7 @@ def make_task(number: int = 0, **fields: Any) -> Task:
 
 
 def _encode_time(moment: datetime) -> orjson.Fragment:
-    # Three times as fast as isoformat(): half of the time that it takes to make a task went into its two times.
+    # Three times as fast as isoformat(), which took a quarter of the time in which a task is made.
     text = orjson.dumps(moment, option=orjson.OPT_UTC_Z)
     if not moment.microsecond:
         return orjson.Fragment(text.replace(b"Z", b".000Z"))
