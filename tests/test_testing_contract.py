@@ -10,7 +10,7 @@ from typing import Any
 from urllib.parse import urlencode
 
 import jsonschema
-import orjson
+import msgspec
 import pytest
 from apify_client import ApifyClient, ApifyClientAsync
 from apify_client.errors import ApifyApiError
@@ -296,7 +296,7 @@ def test_items_are_what_the_converter_writes(served: FakeApify, task: Task) -> N
     finally:
         served.delete_task(task.id)
 
-    assert [orjson.loads(orjson.dumps(converter.unstructure(task)))] == document["data"]["items"]
+    assert [msgspec.json.decode(msgspec.json.encode(converter.unstructure(task)))] == document["data"]["items"]
 
 
 class TestOfficialClients:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import enum
+import json
 from random import Random
 from threading import Lock
 from typing import Any, Final, get_args
 
 import attrs
-import orjson
 
 from apify_tasks_async.testing import _checks
 
@@ -39,8 +39,8 @@ ABSENT: Final = _Absent.ABSENT
 
 def _json_value(_: Any, attribute: attrs.Attribute[Any], value: Any) -> None:
     try:
-        orjson.dumps(None if value is ABSENT else value)
-    except TypeError:
+        json.dumps(None if value is ABSENT else value, ensure_ascii=False, allow_nan=False).encode()
+    except (TypeError, ValueError, RecursionError):
         raise TypeError(f"{attribute.alias} must be ABSENT or fit into JSON, got {value!r}") from None
 
 

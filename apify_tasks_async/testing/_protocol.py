@@ -10,7 +10,7 @@ from http import HTTPStatus
 from typing import Any
 
 import attrs
-import orjson
+import msgspec
 
 from apify_tasks_async.testing._faults import ABSENT, Fault, MalformedItem, MalformedJson, Status
 
@@ -189,7 +189,7 @@ def error_answer(status: int, *, error_type: str | None = None, message: str | N
     }
     # RFC 9110 wants a 405 to say which methods there are.
     allow = {"Allow": "GET"} if status == HTTPStatus.METHOD_NOT_ALLOWED else {}
-    return Answer(status, orjson.dumps({"error": error}), {"Content-Type": _JSON, **allow})
+    return Answer(status, msgspec.json.encode({"error": error}), {"Content-Type": _JSON, **allow})
 
 
 def status_answer(fault: Status) -> Answer:
@@ -214,13 +214,13 @@ def spoil(answer: Answer, fault: Fault | None) -> Answer:
         case MalformedJson():
             return attrs.evolve(answer, body=answer.body[: len(answer.body) // 2])
         case MalformedItem(index, field, value):
-            document = orjson.loads(answer.body)
+            document = msgspec.json.decode(answer.body)
             items = document["data"]["items"]
             if index >= len(items):
                 return answer
             items[index].pop(field, None)
             if value is not ABSENT:
                 items[index][field] = value
-            return attrs.evolve(answer, body=orjson.dumps(document))
+            return attrs.evolve(answer, body=msgspec.json.encode(document))
         case _:
             return answer

@@ -13,7 +13,7 @@ from random import Random
 from threading import Lock
 from typing import Any
 
-import orjson
+import msgspec
 
 from apify_tasks_async.models import Task, TaskStats
 
@@ -81,12 +81,12 @@ def make_task(number: int = 0, **fields: Any) -> Task:
     return Task(**(plausible | fields))
 
 
-def _encode_time(moment: datetime) -> orjson.Fragment:
+def _encode_time(moment: datetime) -> msgspec.Raw:
     # Three times as fast as isoformat(), which took a quarter of the time in which a task is made.
-    text = orjson.dumps(moment, option=orjson.OPT_UTC_Z)
+    text = msgspec.json.encode(moment)
     if not moment.microsecond:
-        return orjson.Fragment(text.replace(b"Z", b".000Z"))
-    return orjson.Fragment(text if moment.microsecond % 1000 else text.replace(b"000Z", b"Z"))
+        return msgspec.Raw(text.replace(b"Z", b".000Z"))
+    return msgspec.Raw(text if moment.microsecond % 1000 else text.replace(b"000Z", b"Z"))
 
 
 def _encode_stats(stats: TaskStats) -> dict[str, Any]:
@@ -114,8 +114,7 @@ def _encode(task: Task) -> bytes:
         "modifiedAt": _encode_time(task.modified_at),
         "stats": None if task.stats is None else _encode_stats(task.stats),
     }
-    # What orjson returns occupies several times its length until it is copied.
-    return memoryview(orjson.dumps(document)).tobytes()
+    return msgspec.json.encode(document)
 
 
 _created_at = attrgetter("created_at")
