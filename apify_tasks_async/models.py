@@ -33,8 +33,27 @@ def _extra() -> Any:
     return attrs.field(factory=dict[str, Any], repr=False, eq=False, kw_only=True)
 
 
+class _Model:
+    """What pydantic, and with it FastAPI, asks for the schema of a type."""
+
+    __slots__ = ()
+
+    @classmethod
+    def __get_pydantic_core_schema__(cls, source: Any, handler: Any) -> Any:
+        # Imported here, because it imports pydantic, and this module.
+        from apify_tasks_async._pydantic import make_core_schema  # noqa: PLC0415
+
+        return make_core_schema(cls, handler)
+
+    @classmethod
+    def __get_pydantic_json_schema__(cls, schema: Any, handler: Any) -> Any:
+        from apify_tasks_async._pydantic import make_json_schema  # noqa: PLC0415
+
+        return make_json_schema(cls, schema, handler)
+
+
 @attrs.frozen
-class TaskStats:
+class TaskStats(_Model):
     """What the API counts for a task.
 
     Example:
@@ -50,7 +69,7 @@ class TaskStats:
 
 
 @attrs.frozen
-class Task:
+class Task(_Model):
     """One Actor task, as the API lists it.
 
     The fields are those of https://docs.apify.com/api/v2/actor-tasks-get
@@ -102,7 +121,7 @@ class Task:
 
 
 @attrs.frozen
-class Bookmark:
+class Bookmark(_Model):
     """A place in the list, behind which a walk can carry on later, in another process if need be.
 
     Treat it as opaque: store what `to_json` gives, and pass what `from_json` returns as `after`.
@@ -187,7 +206,7 @@ def _as_tuple(tasks: Iterable[Task]) -> tuple[Task, ...]:
 
 
 @attrs.frozen
-class TaskPage:
+class TaskPage(_Model):
     """One page of tasks. It has a length, and iterates over its tasks."""
 
     total: int
