@@ -17,7 +17,7 @@ nox.needs_version = ">=2025.5.1"
 nox.options.default_venv_backend = "uv|virtualenv"
 nox.options.download_python = "never"
 nox.options.error_on_missing_interpreters = False
-nox.options.sessions = ["lint", "typing", "coverage", "tests", "lowest", "smoke"]
+nox.options.sessions = ["lint", "typing", "coverage", "tests", "lowest", "recipes(newest)", "smoke"]
 
 OLDEST = "3.11"
 LATER = ["3.12", "3.13", "3.14"]
@@ -45,7 +45,8 @@ def lint(session: nox.Session) -> None:
 def typing(session: nox.Session) -> None:
     """Check types, those of the tests included."""
     session.install(".[cli]", *group("typing"))
-    session.run("mypy", "apify_tasks_async", "tests", "benchmarks", "noxfile.py")
+    session.run("mypy", "--exclude=tests/recipes", "apify_tasks_async", "tests", "benchmarks", "noxfile.py")
+    session.run("mypy", "recipes", "tests/recipes")  # by themselves: to mypy there is but one conftest
     session.run("pyright")
     session.run("pyright", "--verifytypes", "apify_tasks_async", "--ignoreexternal", silent=True)
 
@@ -80,6 +81,17 @@ def lowest(session: nox.Session) -> None:
     ]
     session.install(".", *lower_bounds, *group("test"))
     run_pytest(session, "-m", "pytest", *SPREAD)
+
+
+@nox.session(python=OLDEST)
+@nox.parametrize("versions", [nox.param("newest", id="newest"), nox.param("lowest", id="lowest")])
+def recipes(session: nox.Session, versions: str) -> None:
+    """Run each recipe in its framework, the newest or the lowest that is declared, with an API on loopback."""
+    frameworks = group("recipes")
+    if versions == "lowest":
+        frameworks = [requirement.replace(">=", "==") for requirement in frameworks]
+    session.install(".", *frameworks, *group("test"))
+    run_pytest(session, "-m", "pytest", *SPREAD, "tests/recipes")
 
 
 @nox.session(python=OLDEST)

@@ -18,6 +18,9 @@ from apify_tasks_async.testing import FakeApify
 
 pytest_plugins = ["pytester"]
 
+# Needs the frameworks; the session that has them names it.
+collect_ignore = ["recipes"]
+
 # The machine's load is nobody's promise, so no example has a deadline.
 settings.register_profile("suite", deadline=None)
 settings.register_profile("drift", deadline=None, max_examples=12_000)

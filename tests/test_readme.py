@@ -17,6 +17,7 @@ from apify_tasks_async.testing import FakeApify
 ROOT = Path(__file__).parent.parent
 README = ROOT / "README.md"
 LANGUAGES = ("python", "bash", "console")
+RECIPES = {path.name: path.read_text() for path in (ROOT / "recipes").glob("*.py")}
 
 
 def blocks(language: str) -> list[Example]:
@@ -45,8 +46,21 @@ def test_there_are_blocks_of_these_languages_only() -> None:
     assert {*LANGUAGES, ""} == set(re.findall(r"^```(.*)\n(?:.*\n)*?```$", README.read_text(), re.MULTILINE))
 
 
+def programs() -> list[Example]:
+    """Return the README's programs, without the recipes: their tests have the frameworks."""
+    return [block for block in blocks("python") if block.parsed not in RECIPES.values()]
+
+
+def test_recipes_are_shown_as_they_are() -> None:
+    """Two of the recipes are shown, word for word; all of them are named."""
+    shown = [block.parsed for block in blocks("python")]
+
+    assert ["crawlee_crawler.py", "fastapi_app.py"] == sorted(name for name, text in RECIPES.items() if text in shown)
+    assert {*RECIPES} == set(re.findall(r"^\| .* \| `(\w+\.py)` \|", README.read_text(), re.MULTILINE))
+
+
 @pytest.mark.fake_apify(tasks=2500)
-@pytest.mark.parametrize("block", blocks("python"), ids=at_line)
+@pytest.mark.parametrize("block", programs(), ids=at_line)
 def test_programs_run(block: Example, folder: Path) -> None:
     """A program ends without an error; one that holds tests passes them."""
     program = folder / "test_example.py"
