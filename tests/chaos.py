@@ -1,0 +1,656 @@
+"""Walks through an API in which everything goes wrong at once, and a report on what became of the promises.
+
+`python tests/chaos.py --requests 5000 --seed 1` prints the figures, and fails if a promise was broken. All decisions
+depend on the seed; in which order requests arrive depends on the machine, too.
+"""
+
+import argparse
+import asyncio
+import contextlib
+import gc
+import logging
+import os
+import re
+import sys
+import time
+import tracemalloc
+import warnings
+from collections import Counter
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator
+from contextvars import ContextVar
+from datetime import datetime
+from pathlib import Path
+from random import Random
+from typing import Any
+
+import attrs
+
+from apify_tasks_async import (
+    ApifyTasksError,
+    Attempt,
+    Bookmark,
+    ClientClosedError,
+    InvalidTaskError,
+    RequestTimeoutError,
+    RetryPolicy,
+    Task,
+    TaskPage,
+    TasksClient,
+)
+from apify_tasks_async.testing import (
+    ABSENT,
+    Disconnect,
+    FakeApify,
+    Fault,
+    Hang,
+    MalformedItem,
+    MalformedJson,
+    RecordedRequest,
+    SlowBody,
+    Status,
+    TruncatedBody,
+)
+
+__all__ = ["Result", "run"]
+
+TASKS = 300
+"""How many tasks the list has, about."""
+
+WALKERS = 6
+"""How many walk at once."""
+
+ROUNDS = 4
+"""Parts of a run, behind a short one to warm up. Nothing may be left over from any of them."""
+
+TIMEOUT = 0.3
+"""Seconds that a client gives an attempt. An answer that takes longer on a busy machine is one fault more."""
+
+WARM_UP = 100
+"""Requests before anything is measured."""
+
+RATE_LIMIT = 200
+"""Requests per second that the server takes: sometimes fewer than there are."""
+
+PATIENCE = 200
+"""How often a walk is resumed before it is given up."""
+
+STUCK = 120
+"""Seconds without an end of what cannot take so long: a promise is broken."""
+
+FAULTS: dict[str, Callable[[Random], Fault]] = {
+    "500": lambda _: Status(500),
+    "502, HTML": lambda _: Status(502, body="<html>Bad Gateway</html>"),
+    "503, Retry-After": lambda random: Status(503, retry_after=random.choice(["0.02", "soon"])),
+    "429": lambda _: Status(429),
+    "429, Retry-After": lambda random: Status(429, retry_after=random.choice([0, 0.02])),
+    "403": lambda _: Status(403),
+    "disconnect": lambda _: Disconnect(),
+    "truncated body": lambda _: TruncatedBody(),
+    "slow body": lambda _: SlowBody(TIMEOUT / 5),
+    "body too slow": lambda _: SlowBody(TIMEOUT * 20),
+    "hang": lambda _: Hang(),
+    "malformed JSON": lambda _: MalformedJson(),
+    "malformed item": lambda random: MalformedItem(random.randrange(30), *random.choice(SPOILED)),
+}
+"""What strikes one request in five, all equally likely."""
+
+SPOILED: list[tuple[str, Any]] = [
+    ("name", None),
+    ("userId", 7),
+    ("modifiedAt", ABSENT),
+    ("stats", []),
+    ("createdAt", "?"),
+]
+
+CLIENTS: list[dict[str, Any]] = [
+    {"concurrency": 8, "rate_limit": None},
+    {"concurrency": 3, "rate_limit": 200},
+    {"concurrency": 1, "rate_limit": None},
+]
+"""The settings in which the clients differ."""
+
+
+Options = dict[str, Any]
+
+logger = logging.getLogger("apify_tasks_async")
+
+WALKING: ContextVar["Journey"] = ContextVar("WALKING")
+"""Whose walk the current task goes on with."""
+
+
+@attrs.define
+class Tally:
+    """What was counted, and which promises were broken."""
+
+    faults: Counter[str] = attrs.Factory(Counter)
+    """By kind."""
+
+    outcomes: Counter[str] = attrs.Factory(Counter)
+    """How walks ended."""
+
+    errors: Counter[str] = attrs.Factory(Counter)
+    """What walks were resumed after."""
+
+    cancellations: Counter[str] = attrs.Factory(Counter)
+    """What consumers did in the middle of a walk."""
+
+    counts: Counter[str] = attrs.Factory(Counter)
+    """The sums of the statistics of all clients, and what the walks and the server saw."""
+
+    broken: list[str] = attrs.Factory(list)
+    """The promises that were broken."""
+
+    def add(self, other: "Tally") -> None:
+        """Add what another one has counted."""
+        for field in attrs.fields(Tally):
+            mine = getattr(self, field.name)
+            (mine.update if isinstance(mine, Counter) else mine.extend)(getattr(other, field.name))
+
+
+@attrs.frozen
+class Result:
+    """What a run has shown."""
+
+    seed: int
+    tally: Tally
+    peak: int
+    """The most requests that were being answered at once."""
+
+    left_over: list[str]
+    """Tasks, descriptors, warnings, and complaints of the event loop."""
+
+    growth: Counter[str]
+    """How many more objects of the library's and aiohttp's classes there were at the end than after the warm-up."""
+
+    memory: list[int]
+    """Bytes after the warm-up and after each round; 0 unless tracemalloc is on."""
+
+    seconds: float
+
+    @property
+    def kept(self) -> bool:
+        """Whether all promises were kept."""
+        return not (self.tally.broken or self.left_over or self.growth)
+
+
+class Journey:
+    """One walk from its start to its end, however often it is resumed."""
+
+    def __init__(
+        self, there: Iterable[Task], *, limit: int | None = None, endless: bool = False, **options: Any
+    ) -> None:
+        self.options = options
+        self.limit = limit
+        self.endless = endless
+        self.promised = {task.id: task for task in there}
+        """By id: the tasks that live throughout."""
+
+        self.delivered: list[Task] = []
+        self.left_out: list[str | None] = []
+        """The ids of those that were no tasks as documented when they came."""
+
+        self.after: Bookmark | None = None
+        self.stretches = 0
+
+    def next_options(self) -> Options:
+        """Return the arguments with which it carries on."""
+        self.stretches += 1
+        options = self.options
+        if self.limit is not None:
+            options = options | {"limit": self.limit - len(self.delivered) - len(self.left_out)}
+        if self.after is not None:
+            # As another process would carry on.
+            options = options | {"after": Bookmark.from_json(self.after.to_json())}
+            options.pop("offset", None)
+        return options
+
+    async def read(self, pages: AsyncIterator[TaskPage], *, most: int | None = None) -> bool:
+        """Read so many pages, and tell whether these were all there are."""
+        if most == 0:
+            return False
+        count = 0
+        async for page in pages:
+            self.take(page)
+            count += 1
+            if count == most:
+                return False
+        return True
+
+    def take(self, page: TaskPage) -> None:
+        """Remember what was delivered."""
+        self.delivered += page.items
+        self.after = page.bookmark
+
+    def report(self, error: InvalidTaskError) -> None:
+        """Remember what could not be delivered."""
+        self.left_out.append(error.task_id)
+
+    @property
+    def satisfied(self) -> bool:
+        """Whether as much as it wants was delivered or left out."""
+        return self.limit is not None and len(self.delivered) + len(self.left_out) >= self.limit
+
+    @property
+    def missing(self) -> list[Task]:
+        """The tasks that are still to come."""
+        known = {task.id for task in self.delivered}.union(self.left_out)
+        return [task for id_, task in self.promised.items() if id_ not in known]
+
+    def verdict(self, *, complete: bool) -> tuple[int, int, bool]:
+        """Return how many tasks were lost and how many repeated, and whether they came in order."""
+        moments = [task.created_at for task in self.delivered]
+        lost = self.missing
+        # Of what was created at the moment of the first or the last task, some may belong to what is not asked for.
+        if self.options.get("offset"):
+            lost = [task for task in lost if moments and self._before(moments[0], task.created_at)]
+        if self.satisfied or not complete:
+            lost = [task for task in lost if moments and self._before(task.created_at, moments[-1])]
+        repeated = len(self.delivered) - len({task.id for task in self.delivered})
+        return len(lost), repeated, moments == sorted(moments, reverse=bool(self.options.get("desc")))
+
+    def _before(self, moment: datetime, place: datetime) -> bool:
+        return moment > place if self.options.get("desc") else moment < place
+
+
+class Round:
+    """An API, its clients, and those who walk its list with them."""
+
+    def __init__(self, api: FakeApify, seed: str, requests: int) -> None:
+        self.api = api
+        self.seed = seed
+        self.requests = requests
+        self.tally = Tally()
+        self.peak = 0
+        self._random = Random(seed)
+        self._journeys: set[Journey] = set()
+        self._told: Counter[TasksClient] = Counter()  # attempts that each client told of
+        self._clients = [self._new_client(options) for options in CLIENTS]
+        self._calm = False
+        api.on_request = self._stir
+        api.max_limit = self._random.choice([60, 1000])
+        api.shuffle_ties = True
+
+    async def run(self) -> None:
+        """Walk until so many requests were made, and let what has begun come to its end."""
+        following = asyncio.create_task(self._follow())
+        await asyncio.gather(*(self._wander(number) for number in range(WALKERS)))
+        self._calm = True
+        await following
+        for client in self._clients:
+            await self._close(client)
+        counts = self.tally.counts
+        # What was cut off may not have left the client yet, or not have been read by the server.
+        cut_off = counts["cancelled requests"] + counts["timeouts"]
+        if not counts["requests"] - cut_off <= counts["seen"] <= counts["requests"]:
+            self.tally.broken.append(f"sent {counts['requests']}, {cut_off} of them cut off, but seen {counts['seen']}")
+
+    # The server's side.
+
+    def _stir(self, request: RecordedRequest) -> None:
+        self.tally.counts["seen"] += 1
+        self.peak = max(self.peak, self.api.in_flight)
+        self.api.requests.clear()
+        self.api.reported_total = None
+        if self._calm:
+            return
+        random = self._random
+        for _ in range(random.choice([0, 0, 0, 1, 2, 5])):
+            self._change(random)
+        if random.random() < 0.1:
+            self.api.reported_total = max(0, len(self.api.tasks) + random.randint(-30, 30))
+        if random.random() < 0.2:
+            kind = random.choice(list(FAULTS))
+            self.tally.faults[kind] += 1
+            self.api.fail(FAULTS[kind](random))  # strikes this very request
+
+    def _change(self, random: Random) -> None:
+        tasks = self.api.tasks
+        if random.random() < len(tasks) / TASKS / 2:
+            deleted = self.api.delete_task(random.choice(random.choice([tasks, tasks[:30], tasks[-30:]])).id)
+            for journey in self._journeys:
+                journey.promised.pop(deleted.id, None)
+        elif random.random() < 0.7:
+            created = self.api.create_task(**random.choice([{}, {"created_at": tasks[-1].created_at}]))
+            for journey in self._journeys:
+                if journey.endless:
+                    journey.promised[created.id] = created
+        else:
+            self.api.create_task(created_at=random.choice(tasks).created_at)
+
+    # The clients.
+
+    def _new_client(self, options: dict[str, Any]) -> TasksClient:
+        def on_attempt(attempt: Attempt) -> None:
+            self._told[client] += 1
+            self.tally.counts["timeouts"] += isinstance(attempt.error, RequestTimeoutError)
+
+        client = TasksClient(
+            self.api.token,
+            base_url=self.api.url,
+            timeout=TIMEOUT,
+            retry=RetryPolicy(attempts=3, base_delay=0.005, max_delay=0.1),
+            on_attempt=on_attempt,
+            **options,
+        )
+        return client
+
+    def _client(self, random: Random) -> TasksClient:
+        place = random.randrange(len(self._clients))
+        if self._clients[place].closed:
+            self._clients[place] = self._new_client(CLIENTS[place])
+        return self._clients[place]
+
+    async def _close(self, client: TasksClient) -> None:
+        if client.closed:
+            return
+        await client.close()
+        stats = attrs.asdict(client.stats)
+        self.tally.counts.update(stats)
+        ended = stats["pages"] + stats["retries"] + stats["failures"]
+        self.tally.counts["cancelled requests"] += stats["requests"] - ended
+        told = self._told.pop(client, 0)
+        if told != ended or stats["requests"] < ended:
+            self.tally.broken.append(f"on_attempt was told of {told} attempts, the statistics of {ended}")
+
+    # The walks.
+
+    async def _wander(self, number: int) -> None:
+        random = Random(f"{self.seed} {number}")
+        while self.tally.counts["seen"] < self.requests:
+            await self._walk(self._plan(random), random)
+
+    def _plan(self, random: Random) -> Journey:
+        exact = random.random() < 0.75
+        return Journey(
+            self.api.tasks,
+            exact=exact,
+            desc=random.random() < 0.5,
+            page_size=random.choice([20, 50, 100, 1000] if exact else [10, 20, 50, 100, 1000]),
+            offset=random.choice([0, 0, 0, 100]),
+            limit=random.choice([None, None, None, 40, 250]),
+        )
+
+    async def _walk(self, journey: Journey, random: Random) -> None:
+        self._journeys.add(journey)
+        WALKING.set(journey)
+        complete = False
+        while not complete and journey.stretches < PATIENCE:
+            complete = await self._stretch(journey, random) or journey.satisfied
+        self._judge(journey, complete=complete)
+
+    async def _stretch(self, journey: Journey, random: Random) -> bool:
+        """Walk on until something comes in between, and tell whether the walk is complete."""
+        manner = random.choice(MANNERS)
+        client = self._client(random)
+        options = journey.next_options() | {"on_invalid": random.choice(["raise", "skip", journey.report])}
+        try:
+            async with asyncio.timeout(STUCK):
+                return await manner(self, journey, client, options, random)
+        except ApifyTasksError as error:
+            self._note(journey, error)
+        except Exception as error:  # noqa: BLE001  what it may be is what is searched for
+            self.tally.broken.append(f"{manner.__name__}: {error!r}")
+        return False
+
+    async def _to_the_end(self, journey: Journey, client: TasksClient, options: Options, random: Random) -> bool:
+        async with client.iter_pages(**options) as pages:
+            return await journey.read(pages)
+
+    async def _task_by_task(self, journey: Journey, client: TasksClient, options: Options, random: Random) -> bool:
+        async for task in client.iter_tasks(**options):
+            journey.delivered.append(task)
+        return True
+
+    async def _impatiently(self, journey: Journey, client: TasksClient, options: Options, random: Random) -> bool:
+        async with client.iter_pages(**options) as pages:
+            while True:
+                try:
+                    async with asyncio.timeout(random.uniform(0, 0.05)):
+                        journey.take(await anext(pages))
+                except RequestTimeoutError:
+                    raise  # not the timeout from here
+                except TimeoutError:
+                    self.tally.cancellations["timeout around anext"] += 1
+                except StopAsyncIteration:
+                    return True
+
+    async def _breaking_off(self, journey: Journey, client: TasksClient, options: Options, random: Random) -> bool:
+        self.tally.cancellations["broken off"] += 1
+        async with client.iter_pages(**options) as pages:
+            return await journey.read(pages, most=random.randint(1, 3))
+
+    async def _dropping(self, journey: Journey, client: TasksClient, options: Options, random: Random) -> bool:
+        self.tally.cancellations["dropped"] += 1
+        async for _ in client.iter_tasks(**options):
+            break
+        return await journey.read(client.iter_pages(**options), most=random.randint(1, 3))
+
+    async def _cancelled(self, journey: Journey, client: TasksClient, options: Options, random: Random) -> bool:
+        reading = asyncio.create_task(journey.read(client.iter_pages(**options)))
+        await asyncio.wait({reading}, timeout=random.uniform(0, 0.1))
+        self.tally.cancellations["consumer cancelled"] += reading.cancel()
+        await asyncio.wait({reading})
+        return not reading.cancelled() and reading.result()
+
+    async def _counting(self, journey: Journey, client: TasksClient, options: Options, random: Random) -> bool:
+        counting = asyncio.create_task(client.count())
+        await asyncio.wait({counting}, timeout=random.uniform(0, 0.1))
+        self.tally.cancellations["count cancelled"] += counting.cancel()
+        await asyncio.wait({counting})
+        if not counting.cancelled():
+            counting.exception()
+        return False
+
+    async def _closing(self, journey: Journey, client: TasksClient, options: Options, random: Random) -> bool:
+        self.tally.cancellations["client closed"] += 1
+        async with client.iter_pages(**options) as pages:
+            complete = await journey.read(pages, most=random.randint(0, 2))
+            await self._close(client)
+            return complete or await journey.read(pages)
+
+    def _note(self, journey: Journey, error: ApifyTasksError) -> None:
+        self.tally.errors[type(error).__name__] += 1
+        journey.after = error.bookmark or journey.after
+        if isinstance(error, InvalidTaskError):
+            journey.report(error)
+        if isinstance(error, ClientClosedError):
+            return  # it need not have been a request that failed
+        if None in (error.offset, error.limit, error.desc, error.attempts) or self.api.token in repr(error):
+            self.tally.broken.append(f"an error says too little, or too much: {error!r}")
+
+    def _judge(self, journey: Journey, *, complete: bool) -> None:
+        self._journeys.discard(journey)
+        lost, repeated, in_order = journey.verdict(complete=complete)
+        kind = "exact" if journey.endless or journey.options["exact"] else "default"
+        self.tally.counts["delivered"] += len(journey.delivered)
+        self.tally.counts[f"lost, {kind}"] += lost
+        self.tally.counts[f"repeated, {kind}"] += repeated
+        self.tally.outcomes["given up" if not complete else "resumed" if journey.stretches > 1 else "complete"] += 1
+        if repeated or not in_order or (kind == "exact" and lost):
+            self.tally.broken.append(f"{lost} lost, {repeated} repeated, in order: {in_order}; {journey.options}")
+
+    async def _follow(self) -> None:
+        """Follow the list all the time, and then until there is nothing left to come."""
+        journey = Journey(self.api.tasks, endless=True, page_size=100, interval=0.2)
+        self._journeys.add(journey)
+        WALKING.set(journey)
+        following = asyncio.create_task(self._follow_on(journey))
+        with contextlib.suppress(TimeoutError):
+            await until(lambda: following.done() or (self._calm and not journey.missing), STUCK + self.requests)
+        following.cancel()
+        await asyncio.wait({following})
+        if not following.cancelled():
+            self.tally.broken.append(f"following ended: {following.exception()!r}")
+        self._judge(journey, complete=True)
+
+    async def _follow_on(self, journey: Journey) -> None:
+        random = Random(self.seed)
+        while True:
+            try:
+                async with self._client(random).follow_pages(**journey.next_options(), on_invalid="skip") as pages:
+                    await journey.read(pages)
+            except ApifyTasksError as error:
+                self._note(journey, error)
+
+
+Manner = Callable[[Round, Journey, TasksClient, Options, Random], Awaitable[bool]]
+
+MANNERS: list[Manner] = [
+    Round._to_the_end,
+    Round._to_the_end,
+    Round._task_by_task,
+    Round._impatiently,
+    Round._impatiently,
+    Round._breaking_off,
+    Round._dropping,
+    Round._cancelled,
+    Round._counting,
+    Round._closing,
+]
+"""How a walk goes on; chosen anew whenever it is resumed."""
+
+
+class LeftOut(logging.Handler):
+    """Tells the walks what the log says that they left out."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Read a line of the log."""
+        if match := re.match(r"left out: task '(\w+)'", record.getMessage()):
+            WALKING.get().left_out.append(match[1])
+
+
+def descriptors() -> set[str]:
+    """Return what this process has open, as far as the operating system tells."""
+    names = set()
+    for entry in Path("/proc/self/fd").glob("*"):
+        with contextlib.suppress(OSError):
+            names.add(os.readlink(entry))  # noqa: PTH115  Path.readlink would make a path of socket:[123]
+    return names
+
+
+def census() -> Counter[str]:
+    """Count the objects of the library's and aiohttp's classes."""
+    gc.collect()
+    kinds = Counter(type(thing) for thing in gc.get_objects())
+    return Counter(
+        {
+            f"{kind.__module__}.{kind.__qualname__}": count
+            for kind, count in kinds.items()
+            if str(kind.__module__).partition(".")[0] in {"apify_tasks_async", "aiohttp"}
+        }
+    )
+
+
+@contextlib.contextmanager
+def complaints() -> Iterator[list[str]]:
+    """Collect what is complained of behind everybody's back."""
+    loop = asyncio.get_running_loop()
+    found: list[str] = []
+    before = loop.get_exception_handler(), sys.unraisablehook
+    loop.set_exception_handler(lambda _, context: found.append(f"event loop: {context}"))
+    sys.unraisablehook = lambda failure: found.append(f"unraisable: {failure.exc_value!r} in {failure.object!r}")
+    with warnings.catch_warnings(record=True) as warned:
+        warnings.simplefilter("always")
+        try:
+            yield found
+            gc.collect()
+        finally:
+            loop.set_exception_handler(before[0])
+            sys.unraisablehook = before[1]
+            found += [f"warning: {warning.message}" for warning in warned]
+
+
+async def left_over(before: set[str]) -> list[str]:
+    """Wait for what is about to end, and return what does not."""
+    tasks: set[asyncio.Task[Any]] = set()
+    opened: set[str] = set()
+
+    def nothing() -> bool:
+        nonlocal tasks, opened
+        gc.collect()
+        tasks, opened = asyncio.all_tasks() - {asyncio.current_task()}, descriptors() - before
+        return not (tasks or opened)
+
+    with contextlib.suppress(TimeoutError):
+        await until(nothing, 5)
+    return [*map(repr, tasks), *opened]
+
+
+async def until(condition: Callable[[], object], seconds: float) -> None:
+    """Wait until the condition holds."""
+    async with asyncio.timeout(seconds):
+        while not condition():
+            await asyncio.sleep(0.01)
+
+
+async def run(*, seed: int = 0, requests: int = 400) -> Result:
+    """Walk until so many requests were made, and say what was seen."""
+    began = time.monotonic()
+    before = descriptors()
+    peak = 0
+    tally = Tally()
+    left: list[str] = []
+    memory: list[int] = []
+    censuses: list[Counter[str]] = []
+    collector = LeftOut()
+    logger.addHandler(collector)
+    try:
+        with complaints() as complained:
+            for number, share in enumerate([WARM_UP, *[requests // ROUNDS] * ROUNDS]):
+                part, most = await _round(f"{seed} {number}", share)
+                tally.add(part)
+                peak = max(peak, most)
+                left += await left_over(before)
+                censuses.append(census())
+                memory.append(tracemalloc.get_traced_memory()[0])
+    finally:
+        logger.removeHandler(collector)
+    growth = censuses[-1] - censuses[0]
+    return Result(seed, tally, peak, left + complained, growth, memory, time.monotonic() - began)
+
+
+async def _round(seed: str, requests: int) -> tuple[Tally, int]:
+    async with FakeApify(tasks=TASKS, seed=sum(seed.encode()), rate_limit=RATE_LIMIT) as api:
+        walks = Round(api, seed, requests)
+        await walks.run()
+        return walks.tally, walks.peak
+
+
+def table(result: Result) -> str:
+    """Return the figures of a run."""
+    tally, counts = result.tally, result.tally.counts
+    names = ("requests", "retries", "rate_limited", "failures", "pages", "reseeks", "duplicates", "invalid")
+    lines: list[tuple[str, object]] = [
+        ("seed", result.seed),
+        ("requests seen", counts["seen"]),
+        *((name.replace("_", " "), counts[name]) for name in (*names, "timeouts", "cancelled requests")),
+        ("peak in flight", result.peak),
+        ("tasks delivered", counts["delivered"]),
+        *((name, counts[name]) for name in ("lost, exact", "repeated, exact", "lost, default", "repeated, default")),
+    ]
+    for title in ("faults", "outcomes", "errors", "cancellations"):
+        lines += [(f"{title}: {kind}", count) for kind, count in sorted(getattr(tally, title).items())]
+    lines += [
+        ("memory, KiB", " ".join(f"{size / 1024:,.0f}" for size in result.memory)),
+        ("objects more", dict(result.growth) or "none"),
+        ("left over", "; ".join(result.left_over) or "nothing"),
+        ("broken promises", "; ".join(tally.broken) or "none"),
+        ("seconds", f"{result.seconds:.1f}"),
+    ]
+    return "\n".join(f"{name:28} {value}" for name, value in lines)
+
+
+def main() -> None:
+    """Run for as long as asked, and print the figures."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--requests", type=int, default=6000)
+    parser.add_argument("--seed", type=int, default=0)
+    arguments = parser.parse_args()
+    tracemalloc.start()
+    result = asyncio.run(run(seed=arguments.seed, requests=arguments.requests))
+    print(table(result))  # noqa: T201  what it is run for
+    sys.exit(not result.kept)
+
+
+if __name__ == "__main__":
+    main()
