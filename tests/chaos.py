@@ -18,7 +18,7 @@ import warnings
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator
 from contextvars import ContextVar
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -266,6 +266,7 @@ class Round:
         self._told: Counter[TasksClient] = Counter()  # attempts that each client told of
         self._clients = [self._new_client(options) for options in CLIENTS]
         self._calm = False
+        self._newest = api.tasks[-1].created_at
         api.on_request = self._stir
         api.max_limit = self._random.choice([60, 1000])
         api.shuffle_ties = True
@@ -310,7 +311,9 @@ class Round:
             for journey in self._journeys:
                 journey.promised.pop(deleted.id, None)
         elif random.random() < 0.7:
-            created = self.api.create_task(**random.choice([{}, {"created_at": tasks[-1].created_at}]))
+            # Whoever follows the list is promised what is not older than anything that was there before.
+            self._newest += random.choice([0, 1]) * timedelta(minutes=1)
+            created = self.api.create_task(created_at=self._newest)
             for journey in self._journeys:
                 if journey.endless:
                     journey.promised[created.id] = created
@@ -476,7 +479,7 @@ class Round:
         WALKING.set(journey)
         following = asyncio.create_task(self._follow_on(journey))
         with contextlib.suppress(TimeoutError):
-            await until(lambda: following.done() or (self._calm and not journey.missing), STUCK + self.requests)
+            await until(lambda: following.done() or (self._calm and not journey.missing), STUCK)
         following.cancel()
         await asyncio.wait({following})
         if not following.cancelled():
