@@ -102,6 +102,13 @@ def drift(session: nox.Session) -> None:
 
 
 @nox.session(python=OLDEST)
+def soak(session: nox.Session) -> None:
+    """Let everything go wrong at once for some minutes: -- --requests N --seed S."""
+    session.install(".", *group("test"))
+    session.run("python", "tests/soak.py", *session.posargs)
+
+
+@nox.session(python=OLDEST)
 def bench(session: nox.Session) -> None:
     """Measure against the official client and the floors, and print the table."""
     session.install(".", *group("bench"))

@@ -1,40 +1,29 @@
-"""Walks through an API in which everything goes wrong at once, and a report on what became of the promises.
+"""Walks through an API in which everything goes wrong at once, and a report on what became of the promises."""
 
-`python tests/chaos.py --requests 5000 --seed 1` prints the figures, and fails if a promise was broken. All decisions
-depend on the seed; in which order requests arrive depends on the machine, too.
-"""
-
-import argparse
 import asyncio
 import contextlib
-import gc
 import logging
-import os
 import re
-import sys
 import time
 import tracemalloc
-import warnings
 from collections import Counter
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator
+from collections.abc import Awaitable, Callable
 from contextvars import ContextVar
-from datetime import datetime, timedelta
-from pathlib import Path
+from datetime import timedelta
 from random import Random
 from typing import Any
 
 import attrs
+from journey import Journey, Options
+from leftovers import census, complaints, descriptors, left_over, until
 
 from apify_tasks_async import (
     ApifyTasksError,
     Attempt,
-    Bookmark,
     ClientClosedError,
     InvalidTaskError,
     RequestTimeoutError,
     RetryPolicy,
-    Task,
-    TaskPage,
     TasksClient,
 )
 from apify_tasks_async.testing import (
@@ -110,8 +99,6 @@ CLIENTS: list[dict[str, Any]] = [
 """The settings in which the clients differ."""
 
 
-Options = dict[str, Any]
-
 logger = logging.getLogger("apify_tasks_async")
 
 WALKING: ContextVar["Journey"] = ContextVar("WALKING")
@@ -171,85 +158,6 @@ class Result:
     def kept(self) -> bool:
         """Whether all promises were kept."""
         return not (self.tally.broken or self.left_over or self.growth)
-
-
-class Journey:
-    """One walk from its start to its end, however often it is resumed."""
-
-    def __init__(
-        self, there: Iterable[Task], *, limit: int | None = None, endless: bool = False, **options: Any
-    ) -> None:
-        self.options = options
-        self.limit = limit
-        self.endless = endless
-        self.promised = {task.id: task for task in there}
-        """By id: the tasks that live throughout."""
-
-        self.delivered: list[Task] = []
-        self.left_out: list[str | None] = []
-        """The ids of those that were no tasks as documented when they came."""
-
-        self.after: Bookmark | None = None
-        self.stretches = 0
-
-    def next_options(self) -> Options:
-        """Return the arguments with which it carries on."""
-        self.stretches += 1
-        options = self.options
-        if self.limit is not None:
-            options = options | {"limit": self.limit - len(self.delivered) - len(self.left_out)}
-        if self.after is not None:
-            # As another process would carry on.
-            options = options | {"after": Bookmark.from_json(self.after.to_json())}
-            options.pop("offset", None)
-        return options
-
-    async def read(self, pages: AsyncIterator[TaskPage], *, most: int | None = None) -> bool:
-        """Read so many pages, and tell whether these were all there are."""
-        if most == 0:
-            return False
-        count = 0
-        async for page in pages:
-            self.take(page)
-            count += 1
-            if count == most:
-                return False
-        return True
-
-    def take(self, page: TaskPage) -> None:
-        """Remember what was delivered."""
-        self.delivered += page.items
-        self.after = page.bookmark
-
-    def report(self, error: InvalidTaskError) -> None:
-        """Remember what could not be delivered."""
-        self.left_out.append(error.task_id)
-
-    @property
-    def satisfied(self) -> bool:
-        """Whether as much as it wants was delivered or left out."""
-        return self.limit is not None and len(self.delivered) + len(self.left_out) >= self.limit
-
-    @property
-    def missing(self) -> list[Task]:
-        """The tasks that are still to come."""
-        known = {task.id for task in self.delivered}.union(self.left_out)
-        return [task for id_, task in self.promised.items() if id_ not in known]
-
-    def verdict(self, *, complete: bool) -> tuple[int, int, bool]:
-        """Return how many tasks were lost and how many repeated, and whether they came in order."""
-        moments = [task.created_at for task in self.delivered]
-        lost = self.missing
-        # Of what was created at the moment of the first or the last task, some may belong to what is not asked for.
-        if self.options.get("offset"):
-            lost = [task for task in lost if moments and self._before(moments[0], task.created_at)]
-        if self.satisfied or not complete:
-            lost = [task for task in lost if moments and self._before(task.created_at, moments[-1])]
-        repeated = len(self.delivered) - len({task.id for task in self.delivered})
-        return len(lost), repeated, moments == sorted(moments, reverse=bool(self.options.get("desc")))
-
-    def _before(self, moment: datetime, place: datetime) -> bool:
-        return moment > place if self.options.get("desc") else moment < place
 
 
 class Round:
@@ -522,70 +430,6 @@ class LeftOut(logging.Handler):
             WALKING.get().left_out.append(match[1])
 
 
-def descriptors() -> set[str]:
-    """Return what this process has open, as far as the operating system tells."""
-    names = set()
-    for entry in Path("/proc/self/fd").glob("*"):
-        with contextlib.suppress(OSError):
-            names.add(os.readlink(entry))  # noqa: PTH115  Path.readlink would make a path of socket:[123]
-    return names
-
-
-def census() -> Counter[str]:
-    """Count the objects of the library's and aiohttp's classes."""
-    gc.collect()
-    kinds = Counter(type(thing) for thing in gc.get_objects())
-    return Counter(
-        {
-            f"{kind.__module__}.{kind.__qualname__}": count
-            for kind, count in kinds.items()
-            if str(kind.__module__).partition(".")[0] in {"apify_tasks_async", "aiohttp"}
-        }
-    )
-
-
-@contextlib.contextmanager
-def complaints() -> Iterator[list[str]]:
-    """Collect what is complained of behind everybody's back."""
-    loop = asyncio.get_running_loop()
-    found: list[str] = []
-    before = loop.get_exception_handler(), sys.unraisablehook
-    loop.set_exception_handler(lambda _, context: found.append(f"event loop: {context}"))
-    sys.unraisablehook = lambda failure: found.append(f"unraisable: {failure.exc_value!r} in {failure.object!r}")
-    with warnings.catch_warnings(record=True) as warned:
-        warnings.simplefilter("always")
-        try:
-            yield found
-            gc.collect()
-        finally:
-            loop.set_exception_handler(before[0])
-            sys.unraisablehook = before[1]
-            found += [f"warning: {warning.message}" for warning in warned]
-
-
-async def left_over(before: set[str]) -> list[str]:
-    """Wait for what is about to end, and return what does not."""
-    tasks: set[asyncio.Task[Any]] = set()
-    opened: set[str] = set()
-
-    def nothing() -> bool:
-        nonlocal tasks, opened
-        gc.collect()
-        tasks, opened = asyncio.all_tasks() - {asyncio.current_task()}, descriptors() - before
-        return not (tasks or opened)
-
-    with contextlib.suppress(TimeoutError):
-        await until(nothing, 5)
-    return [*map(repr, tasks), *opened]
-
-
-async def until(condition: Callable[[], object], seconds: float) -> None:
-    """Wait until the condition holds."""
-    async with asyncio.timeout(seconds):
-        while not condition():
-            await asyncio.sleep(0.01)
-
-
 async def run(*, seed: int = 0, requests: int = 400) -> Result:
     """Walk until so many requests were made, and say what was seen."""
     began = time.monotonic()
@@ -617,43 +461,3 @@ async def _round(seed: str, requests: int) -> tuple[Tally, int]:
         walks = Round(api, seed, requests)
         await walks.run()
         return walks.tally, walks.peak
-
-
-def table(result: Result) -> str:
-    """Return the figures of a run."""
-    tally, counts = result.tally, result.tally.counts
-    names = ("requests", "retries", "rate_limited", "failures", "pages", "reseeks", "duplicates", "invalid")
-    lines: list[tuple[str, object]] = [
-        ("seed", result.seed),
-        ("requests seen", counts["seen"]),
-        *((name.replace("_", " "), counts[name]) for name in (*names, "timeouts", "cancelled requests")),
-        ("peak in flight", result.peak),
-        ("tasks delivered", counts["delivered"]),
-        *((name, counts[name]) for name in ("lost, exact", "repeated, exact", "lost, default", "repeated, default")),
-    ]
-    for title in ("faults", "outcomes", "errors", "cancellations"):
-        lines += [(f"{title}: {kind}", count) for kind, count in sorted(getattr(tally, title).items())]
-    lines += [
-        ("memory, KiB", " ".join(f"{size / 1024:,.0f}" for size in result.memory)),
-        ("objects more", dict(result.growth) or "none"),
-        ("left over", "; ".join(result.left_over) or "nothing"),
-        ("broken promises", "; ".join(tally.broken) or "none"),
-        ("seconds", f"{result.seconds:.1f}"),
-    ]
-    return "\n".join(f"{name:28} {value}" for name, value in lines)
-
-
-def main() -> None:
-    """Run for as long as asked, and print the figures."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--requests", type=int, default=6000)
-    parser.add_argument("--seed", type=int, default=0)
-    arguments = parser.parse_args()
-    tracemalloc.start()
-    result = asyncio.run(run(seed=arguments.seed, requests=arguments.requests))
-    print(table(result))  # noqa: T201  what it is run for
-    sys.exit(not result.kept)
-
-
-if __name__ == "__main__":
-    main()
