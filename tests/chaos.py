@@ -24,6 +24,7 @@ from apify_tasks_async import (
     InvalidTaskError,
     RequestTimeoutError,
     RetryPolicy,
+    Task,
     TasksClient,
 )
 from apify_tasks_async.testing import (
@@ -38,6 +39,7 @@ from apify_tasks_async.testing import (
     SlowBody,
     Status,
     TruncatedBody,
+    make_task,
 )
 
 __all__ = ["Result", "run"]
@@ -456,8 +458,14 @@ async def run(*, seed: int = 0, requests: int = 400) -> Result:
     return Result(seed, tally, peak, left + complained, growth, memory, time.monotonic() - began)
 
 
+def _tasks(random: Random) -> list[Task]:
+    """Return tasks of which many were created at the same moment as others."""
+    numbers = sorted(random.randrange(TASKS // 2) for _ in range(TASKS))
+    return [make_task(number, created_at=make_task(numbers[number]).created_at) for number in range(TASKS)]
+
+
 async def _round(seed: str, requests: int) -> tuple[Tally, int]:
-    async with FakeApify(tasks=TASKS, seed=sum(seed.encode()), rate_limit=RATE_LIMIT) as api:
+    async with FakeApify(_tasks(Random(seed)), seed=sum(seed.encode()), rate_limit=RATE_LIMIT) as api:
         walks = Round(api, seed, requests)
         await walks.run()
         return walks.tally, walks.peak
