@@ -16,6 +16,7 @@ from typing import Any
 import attrs
 from journey import Journey, Options
 from leftovers import census, complaints, descriptors, left_over, until
+from virtual_time import tell_time
 
 from apify_tasks_async import (
     ApifyTasksError,
@@ -59,7 +60,7 @@ TIMEOUT = 0.3
 WARM_UP = 100
 """Requests before anything is measured."""
 
-RATE_LIMIT = 200
+RATE_LIMIT = 60
 """Requests per second that the server takes: sometimes fewer than there are."""
 
 PATIENCE = 200
@@ -72,8 +73,7 @@ FAULTS: dict[str, Callable[[Random], Fault]] = {
     "500": lambda _: Status(500),
     "502, HTML": lambda _: Status(502, body="<html>Bad Gateway</html>"),
     "503, Retry-After": lambda random: Status(503, retry_after=random.choice(["0.02", "soon"])),
-    "429": lambda _: Status(429),
-    "429, Retry-After": lambda random: Status(429, retry_after=random.choice([0, 0.02])),
+    "429": lambda random: Status(429, retry_after=random.choice([None, 0, 0.05])),
     "403": lambda _: Status(403),
     "disconnect": lambda _: Disconnect(),
     "truncated body": lambda _: TruncatedBody(),
@@ -95,7 +95,7 @@ SPOILED: list[tuple[str, Any]] = [
 
 CLIENTS: list[dict[str, Any]] = [
     {"concurrency": 8, "rate_limit": None},
-    {"concurrency": 3, "rate_limit": 200},
+    {"concurrency": 3, "rate_limit": 60},
     {"concurrency": 1, "rate_limit": None},
 ]
 """The settings in which the clients differ."""
@@ -245,6 +245,7 @@ class Round:
             on_attempt=on_attempt,
             **options,
         )
+        tell_time(client)
         return client
 
     def _client(self, random: Random) -> TasksClient:
@@ -318,7 +319,7 @@ class Round:
         async with client.iter_pages(**options) as pages:
             while True:
                 try:
-                    async with asyncio.timeout(random.uniform(0, 0.05)):
+                    async with asyncio.timeout(random.choice([0.001, 0.03, 1])):
                         journey.take(await anext(pages))
                 except RequestTimeoutError:
                     raise  # not the timeout from here
@@ -465,7 +466,9 @@ def _tasks(random: Random) -> list[Task]:
 
 
 async def _round(seed: str, requests: int) -> tuple[Tally, int]:
-    async with FakeApify(_tasks(Random(seed)), seed=sum(seed.encode()), rate_limit=RATE_LIMIT) as api:
+    api = FakeApify(_tasks(Random(seed)), seed=sum(seed.encode()), rate_limit=RATE_LIMIT)
+    tell_time(api)
+    async with api:
         walks = Round(api, seed, requests)
         await walks.run()
         return walks.tally, walks.peak

@@ -75,4 +75,4 @@ async def until(condition: Callable[[], object], seconds: float) -> None:
     """Wait until the condition holds."""
     async with asyncio.timeout(seconds):
         while not condition():
-            await asyncio.sleep(0.01)
+            await asyncio.sleep(0.25)

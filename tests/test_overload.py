@@ -1,6 +1,5 @@
 """What an outage and a rate limit do to the real client: counted on the wire, in virtual time."""
 
-import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
@@ -29,8 +28,9 @@ async def server_and_client(
 ) -> AsyncIterator[tuple[FakeApify, TasksClient]]:
     """Run an API whose clock is that of the loop, and a client of it."""
     api = FakeApify(tasks=tasks, latency=LATENCY, rate_limit=server_limit)
-    api._clock = asyncio.get_running_loop().time
+    virtual_time.tell_time(api)
     async with api, TasksClient(api.token, base_url=api.url, **options) as client:
+        virtual_time.tell_time(client)
         yield api, client
 
 

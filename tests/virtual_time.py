@@ -5,11 +5,14 @@ import selectors
 from collections.abc import Coroutine
 from typing import Any, TypeVar
 
-__all__ = ["VirtualTimeLoop", "run"]
+from apify_tasks_async import TasksClient
+from apify_tasks_async.testing import FakeApify
+
+__all__ = ["VirtualTimeLoop", "run", "tell_time"]
 
 T = TypeVar("T")
 
-GRACE = 0.002
+GRACE = 0.001
 """Seconds of real time in which what was written to a socket of this machine arrives at its other end."""
 
 
@@ -49,3 +52,12 @@ def run(main: Coroutine[Any, Any, T]) -> T:
     """Run the coroutine in virtual time."""
     with asyncio.Runner(loop_factory=VirtualTimeLoop) as runner:
         return runner.run(main)
+
+
+def tell_time(one: TasksClient | FakeApify) -> None:
+    """Let a client or an API tell the time by the running loop."""
+    clock = asyncio.get_running_loop().time
+    if isinstance(one, FakeApify):
+        one._clock = clock
+    else:
+        one._fetcher._retrier.clock = one._fetcher._pace._clock = clock
