@@ -205,7 +205,8 @@ class PageFollower:
                 if not is_transient(error):
                     self._ended = True
                     raise
-                logger.warning("following goes on in %g s: %s", self._interval, error)
+                # As a text: whoever keeps the record would keep the error, its traceback, and with it the client.
+                logger.warning("following goes on in %g s: %s", self._interval, str(error))
             self._due = asyncio.get_running_loop().time() + self._interval
         raise StopAsyncIteration
 

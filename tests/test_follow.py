@@ -216,6 +216,19 @@ async def test_following_outlives_an_outage(
     assert all("following goes on in 0.001 s" in message and "503" in message for message in caplog.messages)
 
 
+async def test_what_the_log_keeps_does_not_keep_the_client(
+    api: FakeApify, make_client: MakeClient, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A record of an outage that is kept holds text, and no error whose traceback leads to the client."""
+    client = make_client(retry=RetryPolicy(attempts=1))
+    api.fail(Status(503))
+    async with client.follow_pages(interval=0.001) as pages:
+        await anext(pages)
+    [record] = [record for record in caplog.records if record.levelno == logging.WARNING]
+    assert isinstance(record.args, tuple)
+    assert [float, str] == list(map(type, record.args))
+
+
 async def test_following_ends_with_an_error_that_waiting_does_not_cure(api: FakeApify, make_client: MakeClient) -> None:
     """A token that was revoked stays revoked."""
     client = make_client()
