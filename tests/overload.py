@@ -8,7 +8,7 @@ import attrs
 from apify_tasks_async import ApifyTasksError, TasksClient
 from apify_tasks_async.testing import FakeApify, Fault, RecordedRequest
 
-__all__ = ["Load", "busiest_second", "outage", "paced"]
+__all__ = ["PAGE", "Load", "busiest_second", "outage", "paced"]
 
 PAGE = 10
 """Tasks in a page: few, since it is the requests that matter."""
