@@ -16,7 +16,7 @@ from overload import Load, outage, paced
 from apify_tasks_async import TasksClient
 from apify_tasks_async.testing import Disconnect, FakeApify, Fault, Status
 
-OUTAGES: list[Fault] = [Status(503), Disconnect()]
+OUTAGES: dict[str, Fault] = {"503": Status(503), "disconnect": Disconnect()}
 
 PAGES = 200
 """How many pages are walked against a rate limit."""
@@ -50,10 +50,10 @@ def figures(result: Result) -> Iterable[tuple[str, object]]:
 async def outages() -> Iterable[tuple[str, object]]:
     """Return what outages cost."""
     rows = []
-    for fault in OUTAGES:
+    for name, fault in OUTAGES.items():
         async with FakeApify(tasks=1000, latency=0.1) as api, TasksClient(api.token, base_url=api.url) as client:
             for when, load in zip(("before", "during", "behind"), await outage(api, client, fault), strict=True):
-                rows.append((f"100 pages {when} {fault!r:.11}", told(load)))
+                rows.append((f"100 pages {when} an outage, {name}", told(load)))
     return rows
 
 
