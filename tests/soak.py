@@ -80,7 +80,7 @@ def told(load: Load) -> str:
 
 def show(rows: Iterable[tuple[str, object]]) -> None:
     """Print a table."""
-    print("\n".join(f"{name:36} {value}" for name, value in rows), end="\n\n")  # noqa: T201  what it is run for
+    print("\n".join(f"{name:40} {value}" for name, value in rows), end="\n\n")  # noqa: T201  what it is run for
 
 
 def main() -> None:
