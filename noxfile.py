@@ -110,16 +110,17 @@ def soak(session: nox.Session) -> None:
 
 @nox.session(python=OLDEST)
 def bench(session: nox.Session) -> None:
-    """Measure against the official client and the floors, and print the table."""
-    session.install(".", *group("bench"))
+    """Measure against the official client, the floors and the targets; `-- --readme` writes it into the README."""
+    session.install(".[cli]", *group("bench"))
     session.run("python", "benchmarks/run.py", *session.posargs)
 
 
 @nox.session(python=OLDEST)
 def smoke(session: nox.Session) -> None:
     """Show that the benchmark starts, and that all its contenders list the same tasks."""
-    session.install(".", *group("bench"))
-    session.run("python", "benchmarks/run.py", "--quick", silent=True)
+    session.install(".[cli]", *group("bench"))
+    chart = f"{session.create_tmp()}/speed.svg"
+    session.run("python", "benchmarks/run.py", "--quick", f"--chart={chart}", silent=True)
 
 
 @nox.session(python=OLDEST)

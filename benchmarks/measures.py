@@ -1,0 +1,184 @@
+"""How each figure is taken. CPU and wall times are in seconds, and of several measurements the median counts."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import AsyncIterator, Iterable, Mapping
+from functools import partial
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+import attrs
+import pyperf
+from contenders import CONTENDERS, FLOOR, TOKEN, Contender
+from server import Counts, Server
+from watch import Watch
+
+from apify_tasks_async import TasksClient
+
+HERE = Path(__file__).parent
+
+
+@attrs.frozen
+class Sample:
+    """What a walk took, in seconds."""
+
+    cpu: float
+    wall: float
+
+
+async def _keys(tasks: AsyncIterator[Any]) -> list[Any]:
+    return [(task.id, task.created_at) async for task in tasks]
+
+
+async def _drain(items: AsyncIterator[Any]) -> None:
+    async for _ in items:
+        pass
+
+
+async def _walk(contender: Contender, url: str, *, tasks: bool) -> tuple[Sample, list[Any] | None]:
+    async with contender(url) as items:
+        gc.collect()  # what the contender before has left
+        cpu, wall = time.process_time(), time.perf_counter()
+        keys = await (_keys(items) if tasks else _drain(items))
+        return Sample(time.process_time() - cpu, time.perf_counter() - wall), keys
+
+
+def _medians(samples: list[Sample]) -> Sample:
+    return Sample(median(sample.cpu for sample in samples), median(sample.wall for sample in samples))
+
+
+def race(contenders: Mapping[str, Contender], url: str, rounds: int) -> dict[str, Sample]:
+    """Let contenders list the same tasks in turn, after a round to warm up, and return what each took.
+
+    Raises:
+        SystemExit: They did not list the same tasks, with the same creation times.
+    """
+    samples: dict[str, list[Sample]] = {name: [] for name in contenders}
+    expected: list[Any] | None = None
+    for round_ in range(rounds + 1):
+        for name, taken in samples.items():
+            sample, keys = asyncio.run(_walk(contenders[name], url, tasks=name != FLOOR))
+            expected = expected or keys
+            if name != FLOOR and keys != expected:
+                raise SystemExit(f"{name} did not list the same tasks as the others")
+            if round_:
+                taken.append(sample)
+    return {name: _medians(taken) for name, taken in samples.items()}
+
+
+def limited(server: Server, pages: int, allowed: int, rounds: int) -> tuple[float, Counts]:
+    """Return how long this library takes for a list of which a server allows so many requests per second.
+
+    Returns:
+        The wall time, and the requests of all rounds together.
+    """
+    asyncio.run(_walk(CONTENDERS[FLOOR], server.url(pages * 1000), tasks=False))  # makes the pages
+    walls, counts = [], []
+    for _ in range(rounds):
+        server.counts()
+        url = server.url(pages * 1000, latency=100, allowed=allowed)
+        sample, _ = asyncio.run(_walk(CONTENDERS["ours"], url, tasks=False))
+        walls.append(sample.wall)
+        counts.append(server.counts())
+    return median(walls), Counts(sum(each.requests for each in counts), sum(each.refused for each in counts))
+
+
+async def first_task(url: str, rounds: int) -> tuple[float, float]:
+    """Return how long a client that is connected takes to the first task of a walk, and for one page alone."""
+    firsts, pages = [], []
+    async with TasksClient(TOKEN, base_url=url, rate_limit=None) as client:
+        for _ in range(rounds + 1):
+            await client.list_tasks()  # connects anew where the end of a walk has closed all connections
+            start = time.perf_counter()
+            await client.list_tasks()
+            pages.append(time.perf_counter() - start)
+            start = time.perf_counter()
+            tasks = client.iter_tasks()
+            await anext(tasks)
+            firsts.append(time.perf_counter() - start)
+            await tasks.aclose()
+    return median(firsts[1:]), median(pages[1:])
+
+
+def longest_block(contenders: Mapping[str, Contender], url: str, rounds: int) -> dict[str, float]:
+    """Return for how long each contender kept the event loop from everything else while it walked."""
+
+    async def walk(contender: Contender, watch: Watch) -> float:
+        async with contender(url) as tasks:
+            await asyncio.sleep(0)
+            watch.longest = 0.0  # opening a client is no part of the walk
+            await _drain(tasks)
+            return watch.longest
+
+    blocks: dict[str, list[float]] = {name: [] for name in contenders}
+    for _ in range(rounds + 1):
+        for name, taken in blocks.items():
+            gc.collect()
+            watch = Watch()
+            with asyncio.Runner(loop_factory=partial(asyncio.SelectorEventLoop, watch)) as runner:
+                taken.append(runner.run(walk(contenders[name], watch)))
+    return {name: median(taken[1:]) for name, taken in blocks.items()}
+
+
+def peak_memory(url: str, rounds: int) -> float:
+    """Return the peak memory in bytes of a process that walks through a list."""
+    command = [sys.executable, str(HERE / "peak.py"), url]
+    return median(int(subprocess.run(command, stdout=subprocess.PIPE, check=True).stdout) for _ in range(rounds))
+
+
+async def cpu_times(urls: tuple[str, ...], repetitions: tuple[int, ...], rounds: int) -> list[float]:
+    """Return the CPU time of walking through each list with one client, as often as said: a short one more often."""
+    taken: dict[str, list[float]] = {url: [] for url in urls}
+    for _ in range(rounds + 1):
+        for url, times in zip(urls, repetitions, strict=True):
+            async with TasksClient(TOKEN, base_url=url, rate_limit=None) as client:
+                gc.collect()
+                start = time.process_time()
+                for _ in range(times):
+                    await _drain(client.iter_tasks())
+                taken[url].append(time.process_time() - start)
+    return [median(times[1:]) for times in taken.values()]
+
+
+def requests(server: Server, sizes: Iterable[int]) -> list[int]:
+    """Return how many requests lists of those sizes cost."""
+    counts = []
+    for size in sizes:
+        server.counts()
+        asyncio.run(_walk(CONTENDERS["ours"], server.url(size), tasks=True))
+        counts.append(server.counts().requests)
+    return counts
+
+
+def start_times(arguments: Iterable[tuple[str, ...]], rounds: int) -> list[float]:
+    """Return the CPU time of Python with each of the arguments, from start to end, after a round to fill the caches."""
+    taken: dict[tuple[str, ...], list[float]] = {each: [] for each in arguments}
+    for _ in range(rounds + 1):
+        for each, times in taken.items():
+            start = _cpu_of_children()
+            subprocess.run([sys.executable, *each], stdout=subprocess.DEVNULL, check=True)
+            times.append(_cpu_of_children() - start)
+    return [median(times[1:]) for times in taken.values()]
+
+
+def _cpu_of_children() -> float:
+    usage = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return usage.ru_utime + usage.ru_stime
+
+
+def decode_times(thoroughness: str) -> dict[str, float]:
+    """Return how long each decoder takes for a page of a thousand tasks, by pyperf."""
+    with tempfile.TemporaryDirectory() as folder:
+        output = str(Path(folder, "decode.json"))
+        command = [sys.executable, str(HERE / "decode.py"), "--quiet", thoroughness, "--output", output]
+        subprocess.run(command, stdout=subprocess.DEVNULL, check=True)
+        suite = pyperf.BenchmarkSuite.load(output)
+    return {benchmark.get_name(): benchmark.median() for benchmark in suite.get_benchmarks()}

@@ -1,0 +1,198 @@
+"""The figures that have targets: what is measured, how much of it, and what it is held against."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+
+import attrs
+import measures
+from contenders import CONCURRENCY, CONTENDERS, RIVALS, UNPACED
+from measures import Sample
+from server import Server
+from table import Row, Target
+
+__all__ = ["FULL", "LATENCY", "QUICK", "Figures", "Sizes", "all_rows", "take_figures"]
+
+LATENCY = 50
+"""Milliseconds from a request to its answer, where there is one latency only."""
+
+ALLOWED = 60
+"""Requests per second: the API's own limit."""
+
+
+@attrs.frozen(kw_only=True)
+class Sizes:
+    """How much is measured."""
+
+    name: str
+    rounds: int
+    """How often the contenders list the same tasks."""
+    few: int
+    """How often what takes long is done."""
+    tasks: int
+    """Tasks of the list where nothing else is said."""
+    limited: int
+    """Pages from a server that refuses what is too fast."""
+    watched: int
+    """Pages while the event loop is watched."""
+    short_cpu: int
+    short_memory: int
+    """Tasks of the short lists."""
+    long: int
+    """Tasks of the long list."""
+    latencies: tuple[int, ...]
+    """Milliseconds, for the chart."""
+    lengths: tuple[int, ...]
+    """Thousands of tasks, for the chart."""
+    decode: str
+    """How thorough pyperf is to be."""
+
+
+FULL = Sizes(
+    name="full",
+    rounds=7,
+    few=3,
+    tasks=20_000,
+    limited=200,
+    watched=100,
+    short_cpu=10_000,
+    short_memory=100_000,
+    long=1_000_000,
+    latencies=(0, 50, 100, 150, 200),
+    lengths=(1, 10, 20, 50, 100),
+    decode="--fast",
+)
+QUICK = Sizes(
+    name="quick, smaller than the targets ask for",
+    rounds=1,
+    few=1,
+    tasks=10_000,
+    limited=60,
+    watched=10,
+    short_cpu=10_000,
+    short_memory=10_000,
+    long=50_000,
+    latencies=(0, 50),
+    lengths=(1, 10),
+    decode="--debug-single-value",
+)
+
+
+@attrs.frozen
+class Figures:
+    """What was measured of each contender, in seconds."""
+
+    decode: dict[str, float]
+    """For a page of a thousand tasks."""
+    still: dict[str, Sample]
+    """For the list, without latency."""
+    distant: dict[str, Sample]
+    """For the list, with latency."""
+
+
+def take_figures(server: Server, sizes: Sizes) -> Figures:
+    """Let all contenders list the same tasks."""
+    return Figures(
+        decode=measures.decode_times(sizes.decode),
+        still=measures.race(UNPACED, server.url(sizes.tasks), sizes.rounds),
+        distant=measures.race(CONTENDERS, server.url(sizes.tasks, latency=LATENCY), sizes.rounds),
+    )
+
+
+def all_rows(figures: Figures, server: Server, sizes: Sizes) -> Iterator[Row]:
+    """Measure the rest, and return all rows."""
+    yield from cpu_rows(figures, sizes)
+    yield from wall_rows(figures, sizes)
+    yield from limited_rows(server, sizes)
+    yield from delay_rows(server, sizes)
+    yield from scale_rows(server, sizes)
+    yield from request_rows(server, sizes)
+    yield from start_rows(sizes)
+
+
+def cpu_rows(figures: Figures, sizes: Sizes) -> Iterator[Row]:
+    """Return the rows about CPU time."""
+    cpu = {name: sample.cpu / sizes.tasks * 1e6 for name, sample in figures.still.items()}
+    for name, other, target in (
+        ("ours", "official client", Target(0.40, stretch=0.30)),
+        ("ours", "typed floor", Target(1.8, stretch=1.4)),
+        ("ours", "stock cattrs", None),
+        ("ours, exact", "ours", None),
+    ):
+        what = f"CPU per 1,000 tasks: {name} / {other}"
+        yield Row(what, f"{cpu[name]:.2f} ms", f"{cpu[other]:.2f} ms", cpu[name] / cpu[other], target)
+
+
+def wall_rows(figures: Figures, sizes: Sizes) -> Iterator[Row]:
+    """Return the rows about wall time."""
+    ours, official = (figures.distant[name].wall for name in RIVALS)
+    pages = sizes.tasks // 1000
+    trips = 1 + -(-(pages - 1) // CONCURRENCY)
+    ideal = trips * LATENCY / 1000
+    what = f"{pages} pages at {LATENCY} ms: wall"
+    target = Target(5, stretch=6.5, relation=">=")
+    yield Row(f"{what}, official / ours", f"{ours:.3f} s", f"{official:.3f} s", official / ours, target)
+    what = f"{what}, ours / ideal ({trips} round trips)"
+    yield Row(what, f"{ours:.3f} s", f"{ideal:.3f} s", ours / ideal, Target(1.35, stretch=1.2))
+
+
+def limited_rows(server: Server, sizes: Sizes) -> Iterator[Row]:
+    """Return the rows about a server that refuses what is too fast."""
+    wall, counts = measures.limited(server, sizes.limited, ALLOWED, sizes.few)
+    ideal = sizes.limited / ALLOWED
+    where = f"{sizes.limited} pages at 100 ms, {ALLOWED} a second allowed"
+    yield Row(f"{where}: wall, ours / ideal", f"{wall:.2f} s", f"{ideal:.2f} s", wall / ideal, Target(1.15))
+    refused = counts.refused / counts.requests * 100
+    what = f"{where}: refused"
+    yield Row(what, f"{counts.refused}", f"{counts.requests} requests", refused, Target(1, relation="<"), " %")
+
+
+def delay_rows(server: Server, sizes: Sizes) -> Iterator[Row]:
+    """Return the rows about who is kept waiting: the consumer for its first task, all others for the event loop."""
+    first, page = asyncio.run(measures.first_task(server.url(sizes.tasks), 10 * sizes.few))
+    what = "first task of a walk / a page alone"
+    yield Row(what, f"{first * 1e3:.2f} ms", f"{page * 1e3:.2f} ms", first / page, Target(1.1))
+    url = server.url(sizes.watched * 1000, latency=LATENCY)
+    ours, official = measures.longest_block(RIVALS, url, sizes.few).values()
+    what = f"{sizes.watched} pages at {LATENCY} ms: longest block of the event loop, ours / official"
+    yield Row(what, f"{ours * 1e3:.1f} ms", f"{official * 1e3:.1f} ms", ours / official, Target(0.5))
+
+
+def scale_rows(server: Server, sizes: Sizes) -> Iterator[Row]:
+    """Return the rows about what must not grow with the list."""
+    short, long = (
+        measures.peak_memory(server.url(tasks), sizes.few) / 2**20 for tasks in (sizes.short_memory, sizes.long)
+    )
+    what = f"peak memory: {sizes.long:,} tasks - {sizes.short_memory:,} tasks"
+    yield Row(what, f"{long:.1f} MiB", f"{short:.1f} MiB", long - short, Target(8), " MiB")
+    lists = server.url(sizes.short_cpu), server.url(sizes.long)
+    short, long = asyncio.run(measures.cpu_times(lists, (sizes.long // sizes.short_cpu, 1), sizes.few))
+    per_thousand = 1e6 / sizes.long
+    what = f"CPU per 1,000 tasks: of {sizes.long:,} / of {sizes.short_cpu:,}"
+    yield Row(what, f"{long * per_thousand:.2f} ms", f"{short * per_thousand:.2f} ms", long / short, Target(1.1))
+
+
+def request_rows(server: Server, sizes: Sizes) -> Iterator[Row]:
+    """Return the row about the number of requests."""
+    numbers = (0, 1, 1000, 1001, sizes.tasks)
+    needed = [max(1, -(-number // 1000)) for number in numbers]
+    sent = measures.requests(server, numbers)
+    wrong = sum(one != other for one, other in zip(sent, needed, strict=True))
+    what = f"requests for {', '.join(map('{:,}'.format, numbers))} tasks: lists that took others"
+    yield Row(what, ", ".join(map(str, sent)), ", ".join(map(str, needed)), wrong, Target(0))
+
+
+def start_rows(sizes: Sizes) -> Iterator[Row]:
+    """Return the rows about what a program loads before it does anything."""
+    programs = (
+        ("-c", "import aiohttp"),
+        ("-c", "from apify_tasks_async import TasksClient"),
+        ("-c", "import click"),
+        ("-m", "apify_tasks_async", "--help"),
+    )
+    aiohttp, ours, click, command = (time * 1e3 for time in measures.start_times(programs, sizes.rounds))
+    what = "CPU of a start: with TasksClient imported - with aiohttp"
+    yield Row(what, f"{ours:.0f} ms", f"{aiohttp:.0f} ms", ours - aiohttp, Target(80), " ms")
+    what = "CPU of a start: apify-tasks --help - with click imported"
+    yield Row(what, f"{command:.0f} ms", f"{click:.0f} ms", command - click, None, " ms")

@@ -1,0 +1,81 @@
+"""What the benchmarks say of their figures is true. The figures themselves are nobody's promise."""
+
+from pathlib import Path
+
+import pytest
+from table import Row, Target, between_markers, markdown, plain, target_cells
+from watch import Watch
+
+ROOT = Path(__file__).parent.parent
+
+
+@pytest.mark.parametrize(
+    ("target", "figure", "verdict"),
+    [
+        (Target(0.4, stretch=0.3), 0.41, "missed"),
+        (Target(0.4, stretch=0.3), 0.4, "met"),
+        (Target(0.4, stretch=0.3), 0.3, "met, stretch too"),
+        (Target(5, stretch=6.5, relation=">="), 4.9, "missed"),
+        (Target(5, stretch=6.5, relation=">="), 5, "met"),
+        (Target(5, stretch=6.5, relation=">="), 6.5, "met, stretch too"),
+        (Target(1, relation="<"), 1, "missed"),
+        (Target(1, relation="<"), 0.9, "met"),
+        (Target(0), 0, "met"),
+    ],
+    ids=str,
+)
+def test_a_target_is_met_or_missed(target: Target, figure: float, verdict: str) -> None:
+    """The bound itself is good enough, unless it is one to stay below; a stretch is more than was asked for."""
+    assert verdict == target.verdict(figure)
+
+
+def test_tables_show_what_was_measured() -> None:
+    """A table has a line for each figure, with its target and whether that was met, in text and in Markdown."""
+    rows = [
+        Row("wall", "0.2 s", "1.5 s", 7.4567, Target(5, relation=">=")),
+        Row("memory", "51 MiB", "42 MiB", 9.0, Target(8), " MiB"),
+        Row("start", "1 ms", "2 ms", 0.5),
+    ]
+    assert [
+        "what    ours    reference  result  target",
+        "wall    0.2 s   1.5 s      7.46    >= 5      met",
+        "memory  51 MiB  42 MiB     9 MiB   <= 8 MiB  missed",
+        "start   1 ms    2 ms       0.5",
+    ] == plain(target_cells(rows)).splitlines()
+    assert [
+        "| what | ours | reference | result | target |  |",
+        "| --- | --- | --- | --- | --- | --- |",
+        "| wall | 0.2 s | 1.5 s | 7.46 | >= 5 | met |",
+    ] == markdown(target_cells(rows[:1])).splitlines()
+
+
+def test_text_is_put_between_markers() -> None:
+    """What stood between the markers is replaced, and nothing else; doing it twice changes nothing more."""
+    document = "before <!-- name -->old<!-- end of name --> after"
+    written = between_markers(document, "name", "new")
+    assert "before <!-- name -->\n\nnew\n\n<!-- end of name --> after" == written
+    assert written == between_markers(written, "name", "new")
+
+
+@pytest.mark.parametrize("document", ["", "<!-- name -->", "<!-- end of name --><!-- name -->", "<!-- name -->" * 2])
+def test_markers_that_are_not_there_are_missed(document: str) -> None:
+    """A document without its markers is refused, rather than left as it is."""
+    with pytest.raises(ValueError, match=r"one <!-- name --> and one <!-- end of name -->"):
+        between_markers(document, "name", "new")
+
+
+def test_the_readme_has_a_place_for_the_figures() -> None:
+    """The README has the markers, and shows the chart that stands beside the benchmarks."""
+    readme = (ROOT / "README.md").read_text()
+    assert "\n\nnew\n\n" in between_markers(readme, "benchmarks", "new")
+    assert "](benchmarks/speed.svg)" in readme
+    assert (ROOT / "benchmarks" / "speed.svg").is_file()
+
+
+def test_the_longest_block_is_noted() -> None:
+    """The longest time from the end of a wait to the begin of the next counts, and no wait does."""
+    times = iter([0, 1, 10, 14, 20, 22, 30])  # the start, then begin and end of each wait
+    with Watch(clock=lambda: next(times)) as watch:
+        for _ in range(3):
+            watch.select(timeout=0)
+    assert 4 == watch.longest
