@@ -16,7 +16,6 @@ from bisect import bisect_left, bisect_right
 from collections import deque
 from collections.abc import Sequence
 from datetime import datetime, timedelta
-from itertools import islice
 
 import attrs
 
@@ -223,8 +222,7 @@ class Walk:
         return InvalidResponseError(problem, attempts=response.attempts, bookmark=self._frontier, **request.where())
 
     def _check_sorted(self, request: PageRequest, response: Slice, keys: list[datetime]) -> None:
-        in_order = operator.ge if self._desc else operator.le
-        if not all(map(in_order, keys, islice(keys, 1, None))):
+        if keys != sorted(keys, reverse=self._desc):
             order = "descending" if self._desc else "ascending"
             raise self._useless(request, response, f"the page is not sorted by createdAt in {order} order")
 
