@@ -31,8 +31,9 @@ class Pace:
     """
 
     def __init__(self, rate: float | None, clock: Callable[[], float]) -> None:
-        self._rate = rate
         self._limit = math.inf if rate is None else rate
+        self._stated = math.inf  # by the server
+        self._obeys = rate is not None
         self._clock = clock
         self._sent: deque[float] = deque()
         self._slowed_at = -math.inf
@@ -56,18 +57,22 @@ class Pace:
             self._sent.popleft()
 
     def told(self, limit: str | None) -> None:
-        """Take note of the requests per second that the server says it allows. They count if they are fewer."""
+        """Take note of the requests per second that the server says it allows.
+
+        They count if they are fewer than ours; for a client without a limit, once the server has refused a request.
+        """
         stated = _NUMBER.match(limit or "")
-        if self._rate is not None and stated and float(stated[1]) > 0:
-            self._limit = min(self._rate, float(stated[1]))
+        if stated and float(stated[1]) > 0:
+            self._stated = float(stated[1])
 
     def refused(self, sent_at: float, pause: float) -> None:
         """Take note that a request was one too many, and that the server asked for a pause of so many seconds."""
         now = self._clock()
         self._paused_until = max(self._paused_until, now + pause)
+        self._obeys = True
         # The rate is halved once for all that were on their way together.
         if sent_at > self._slowed_at:
-            self._slowed_from = min(self._limit, self._used(now))
+            self._slowed_from = min(self._most(), self._used(now))
             self._slowed_at = now
 
     def _used(self, now: float) -> float:
@@ -77,4 +82,7 @@ class Pace:
 
     def _allowed(self) -> float:
         doublings = (self._clock() - self._slowed_at) / RECOVERY - 1
-        return min(self._limit, self._slowed_from * 2 ** min(doublings, 64))
+        return min(self._most(), self._slowed_from * 2 ** min(doublings, 64))
+
+    def _most(self) -> float:
+        return min(self._limit, self._stated) if self._obeys else self._limit

@@ -13,7 +13,7 @@ from apify_tasks_async._prefetch import Prefetch
 from apify_tasks_async._protocol import CheckedPage
 from apify_tasks_async._retry import is_transient
 from apify_tasks_async._walk import Step, Walk
-from apify_tasks_async.errors import ApifyTasksError, InvalidTaskError
+from apify_tasks_async.errors import ApifyTasksError, InvalidTaskError, RequestTimeoutError
 from apify_tasks_async.models import Bookmark, Task, TaskPage
 
 __all__ = ["OnInvalid", "PageFollower", "PageIterator"]
@@ -26,7 +26,8 @@ class PageIterator:
     """The pages of one walk: what `TasksClient.iter_pages` returns.
 
     When a call of `anext` is cancelled, by a timeout for example, nothing is lost: the pages stay in flight, and the
-    next call carries on from the same place. When the iterator is dropped, they are cancelled.
+    next call carries on from the same place; so it does behind a `RequestTimeoutError`. When the iterator is dropped,
+    they are cancelled.
 
     Attributes:
         bookmark: The place behind everything that was delivered or reported so far.
@@ -52,6 +53,12 @@ class PageIterator:
         try:
             page = await self._next_page()
         except asyncio.CancelledError:
+            raise
+        except RequestTimeoutError as error:
+            # A consumer may take it for a timeout of its own, and go on: what is not there yet is asked for again.
+            error.bookmark = self.bookmark
+            self._prefetch.clear()
+            self._walk.plan_again()
             raise
         except BaseException as error:
             self._end()

@@ -148,6 +148,11 @@ class Walk:
         self._position += request.limit - self._overlap()
         return request
 
+    def plan_again(self) -> None:
+        """Forget the requests that are planned, since there will be no response to the oldest of them."""
+        self._position = self._planned[0].offset
+        self._planned.clear()
+
     def _worth_planning(self) -> bool:
         if not self._planned:
             return True

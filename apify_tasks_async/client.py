@@ -66,7 +66,7 @@ class TasksClient:
         session: An aiohttp session to borrow. It is never closed, and its own settings are respected.
         concurrency: The most pages in flight at once, of all walks together.
         rate_limit: The most requests within any second, or fewer if the server's `X-RateLimit-Limit` says so; below 1,
-            one request in `1 / rate_limit` seconds; `None`: no limit until the server refuses a request. A refusal
+            one request in `1 / rate_limit` seconds; `None`: no limit, until the server refuses a request. A refusal
             halves the rate of the whole client, which then doubles every five seconds until it is what it was. The API
             allows 60 per second and resource: https://docs.apify.com/api/v2#rate-limiting
         timeout: Seconds for one attempt, its body included.

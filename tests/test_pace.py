@@ -107,6 +107,17 @@ def test_a_lower_limit_of_the_server_counts(told: str | None, expected: int) -> 
     assert expected == sender.send_for(1)
 
 
+def test_a_refusal_teaches_a_client_without_a_limit() -> None:
+    """Once the server refuses a request, its limit counts for a client that has none, too."""
+    sender = Sender(None)
+    sender.pace.told("20")
+    sender.send_for(0)
+    sender.pace.refused(sender.now, 0)
+    sender.now += 10 * RECOVERY
+
+    assert 20 == sender.send_for(1)
+
+
 def test_the_latest_limit_of_the_server_counts() -> None:
     """The server may raise its limit again."""
     sender = Sender(60)

@@ -27,6 +27,7 @@ from apify_tasks_async import (
     NotFoundError,
     OnInvalid,
     PermissionDeniedError,
+    RequestTimeoutError,
     RetryPolicy,
     Task,
     TaskPage,
@@ -329,6 +330,28 @@ class TestFailures:
             with pytest.raises(StopAsyncIteration):
                 await anext(items)
         assert [0] == offsets(api)
+
+    @pytest.mark.parametrize("exact", [False, True])
+    @pytest.mark.parametrize("offset", [0, 10, 90])
+    async def test_going_on_behind_a_timeout(
+        self, api: FakeApify, make_client: MakeClient, offset: int, *, exact: bool
+    ) -> None:
+        """Who takes the failure for a timeout of his own, and asks for the next page, misses nothing."""
+        api.fail(Hang(), offset=offset, times=2)
+        client = make_client(timeout=0.1, retry=RetryPolicy(attempts=1))
+        delivered: list[Any] = []
+        timeouts: list[TimeoutError] = []
+        async with client.iter_pages(page_size=10, exact=exact) as pages:
+            while True:
+                try:
+                    async with asyncio.timeout(5):
+                        delivered.append(await anext(pages))
+                except TimeoutError as error:
+                    timeouts.append(error)
+                except StopAsyncIteration:
+                    break
+        assert list(api.tasks) == tasks_of(delivered)
+        assert {RequestTimeoutError} == set(map(type, timeouts))
 
     async def test_end(self, api: FakeApify, client: TasksClient) -> None:
         """A walk that is at its end stays there, and asks for nothing more."""
