@@ -9,6 +9,7 @@ from typing import Any
 
 import aiohttp
 import attrs
+from aiohttp.http import HttpProcessingError
 from yarl import URL
 
 from apify_tasks_async._arguments import Secret
@@ -28,6 +29,9 @@ __all__ = ["Answer", "Transport"]
 
 MAX_ERROR_BYTES = 2**16
 """How much of the body of an error is read: its document is short, a gateway's HTML page need not be."""
+
+MAX_ERROR_SECONDS = 2.0
+"""How long the body of an error is waited for: the status, which is known by then, says most of it."""
 
 LEAST_SECRET = 8
 """How long a token must be to be hidden where the server repeats it: a shorter one may be a word of the API's own."""
@@ -95,7 +99,7 @@ class Transport:
         timer = asyncio.timeout(seconds)
         try:
             async with timer:
-                answer = await self._get(request)
+                answer = await self._get(request, timer)
         except (aiohttp.ClientError, OSError, RuntimeError, ValueError, _DisconnectedError) as error:
             failure = self._translate(error, request, seconds if timer.expired() else None)
         else:
@@ -114,7 +118,7 @@ class Transport:
         if session is not None and self._owns_session:
             await session.close()
 
-    async def _get(self, request: PageRequest) -> Answer | None:
+    async def _get(self, request: PageRequest, timer: asyncio.Timeout) -> Answer | None:
         session = self._opened()
         headers = {"Accept": "application/json", "Authorization": self._authorization}
         options: dict[str, Any] = {"middlewares": (_send_once,)} if self._owns_session else {}
@@ -131,7 +135,7 @@ class Transport:
             if response.status == 200:
                 body = await _read(response.content, self._max_body_bytes)
                 return None if body is None else Answer(200, response.headers, body)
-            return Answer(response.status, response.headers, await self._read_error(response))
+            return Answer(response.status, response.headers, await self._read_error(response, timer))
 
     def _opened(self) -> aiohttp.ClientSession:
         if self._session is None:
@@ -146,9 +150,13 @@ class Transport:
             )
         return self._session
 
-    async def _read_error(self, response: aiohttp.ClientResponse) -> bytes:
+    async def _read_error(self, response: aiohttp.ClientResponse, timer: asyncio.Timeout) -> bytes:
+        latest = asyncio.get_running_loop().time() + MAX_ERROR_SECONDS
+        due = min(timer.when() or latest, latest)
+        timer.reschedule(None)  # from here on there is an answer, whatever becomes of its body
         try:
-            body = await _read(response.content, MAX_ERROR_BYTES)
+            async with asyncio.timeout_at(due):
+                body = await _read(response.content, MAX_ERROR_BYTES)
         except (aiohttp.ClientError, OSError):
             return b""  # the status says enough
         return self._hidden((body or b"").decode("latin-1")).encode("latin-1")
@@ -185,7 +193,7 @@ _FAILURES: list[tuple[tuple[type[Exception], ...], type[ApifyTasksError], str]] 
     ((aiohttp.InvalidURL, UnicodeError), ConfigurationError, "base_url cannot be used:"),
     ((aiohttp.ClientConnectorError,), TransportError, "cannot connect to"),
     ((aiohttp.ClientHttpProxyError,), TransportError, "the proxy did not let the request through:"),
-    ((aiohttp.ClientResponseError,), TransportError, "the response is not HTTP:"),
+    ((aiohttp.ClientResponseError,), TransportError, "the response cannot be read:"),
     ((aiohttp.ClientPayloadError,), TransportError, "the response broke off or is garbled:"),
 ]
 
@@ -209,8 +217,12 @@ def _reason(error: BaseException) -> str:
             text = str(error)
         case aiohttp.ClientConnectorError():
             text = f"{error.host}:{error.port}: {error.os_error.strerror or error.os_error}"
+        case aiohttp.ServerDisconnectedError():
+            text = "the server closed it before its answer had begun"
         case aiohttp.ClientResponseError():
             text = error.message
+        case aiohttp.ClientPayloadError(__cause__=HttpProcessingError() as cause):
+            text = cause.message
         case _:
             text = str(error)
     return " ".join(text.split()) or type(error).__name__

@@ -14,7 +14,7 @@ from typing import Self
 
 import attrs
 
-__all__ = ["EMPTY_PAGE", "RawServer", "Reply", "Then", "message"]
+__all__ = ["EMPTY_PAGE", "RawServer", "Reply", "Then", "chunked", "encoded", "message", "raw"]
 
 EMPTY_PAGE = json.dumps(
     {"data": {"total": 0, "offset": 0, "limit": 1000, "desc": False, "count": 0, "items": []}}
@@ -48,6 +48,22 @@ def message(
     length = len(body) if length is None else length
     lines = [f"HTTP/1.1 {status}", f"Content-Length: {length}", *headers, "", ""]
     return Reply(["\r\n".join(lines).encode(), body], then)
+
+
+def chunked(*chunks: bytes, then: Then = Then.READ) -> Reply:
+    """Return a reply in chunks, which are sent as they are."""
+    head = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
+    return Reply([head, *chunks], then)
+
+
+def encoded(body: bytes, encoding: str) -> Reply:
+    """Return a reply that says that its body is encoded like this."""
+    return message(body, f"Content-Encoding: {encoding}")
+
+
+def raw(*pieces: bytes) -> Reply:
+    """Return a reply of these bytes and no others."""
+    return Reply(pieces, Then.CLOSE)
 
 
 class RawServer:

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from raw_server import RawServer, Reply, Then, message
-from support import until
+from support import FakeTime, until
 
 from apify_tasks_async import (
     ApifyTasksError,
@@ -215,23 +215,6 @@ def test_budget_is_refunded() -> None:
 
 
 # The loop.
-
-
-class FakeTime:
-    """A clock that goes on only while something sleeps or works."""
-
-    def __init__(self) -> None:
-        self.now = 1000.0
-        self.slept: list[float] = []
-
-    def __call__(self) -> float:
-        """Return the time."""
-        return self.now
-
-    async def sleep(self, seconds: float) -> None:
-        """Let the time go on."""
-        self.slept.append(seconds)
-        self.now += seconds
 
 
 class Bench:

@@ -2,15 +2,10 @@
 
 import asyncio
 import copy
-import gzip
 import itertools
 import pickle
-import socket
-import ssl
 import threading
 import traceback
-import tracemalloc
-import zlib
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -18,9 +13,8 @@ from typing import Any
 
 import aiohttp
 import pytest
-import trustme
-from aiohttp.abc import AbstractResolver, ResolveResult
-from raw_server import EMPTY_PAGE, RawServer, Reply, Then, message
+from faults import TOKEN, tls_of, trusting
+from raw_server import EMPTY_PAGE, RawServer, Reply, Then, chunked, message, raw
 from support import until
 from yarl import URL
 
@@ -30,12 +24,10 @@ from apify_tasks_async import (
     CertificateError,
     ClientClosedError,
     ConfigurationError,
-    InvalidResponseError,
     RequestTimeoutError,
     ResponseError,
     ResponseTooLargeError,
     RetryPolicy,
-    ServerError,
     TasksClient,
     TransportError,
 )
@@ -44,7 +36,6 @@ from apify_tasks_async._transport import Transport
 
 pytestmark = pytest.mark.asyncio
 
-TOKEN = "planted-token-0123456789"
 REQUEST = PageRequest(0, 1000, desc=False)
 CLOSE = Reply(then=Then.CLOSE)
 HANG = Reply(then=Then.HANG)
@@ -87,72 +78,7 @@ def leaks(error: BaseException) -> list[str]:
     ]
 
 
-# Answers that are none.
-
-
-def chunked(*chunks: bytes, then: Then = Then.READ) -> Reply:
-    """Return a reply in chunks, which are sent as they are."""
-    head = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
-    return Reply([head, *chunks], then)
-
-
-def raw(*pieces: bytes) -> Reply:
-    """Return a reply of these bytes and no others."""
-    return Reply(pieces, Then.CLOSE)
-
-
-def encoded(body: bytes, encoding: str) -> Reply:
-    """Return a reply that says that its body is encoded like this."""
-    return message(body, f"Content-Encoding: {encoding}")
-
-
-BROKEN: list[tuple[str, Reply, type[ApifyTasksError]]] = [
-    ("closed before a byte", CLOSE, TransportError),
-    ("reset before a byte", Reply(then=Then.RESET), TransportError),
-    ("closed within the head", raw(b"HTTP/1.1 200 OK\r\nContent-Le"), TransportError),
-    ("garbage for a status line", raw(b"these are no headers\r\n\r\n"), TransportError),
-    ("another protocol", raw(b"SSH-2.0-OpenSSH_9.2\r\n"), TransportError),
-    ("a header of 10 kB", message(EMPTY_PAGE, "X-Long: " + "x" * 10_000), TransportError),
-    ("a length that is none", raw(b"HTTP/1.1 200 OK\r\nContent-Length: x\r\n\r\n{}"), TransportError),
-    ("truncated body", message(length=1000, then=Then.CLOSE), TransportError),
-    ("body cut off by a reset", message(length=1000, then=Then.RESET), TransportError),
-    ("unterminated chunks", chunked(b'5\r\n{"dat\r\n', then=Then.CLOSE), TransportError),
-    ("a bad chunk size", chunked(b"zz\r\n{}\r\n0\r\n\r\n", then=Then.CLOSE), TransportError),
-    ("no gzip at all", encoded(EMPTY_PAGE, "gzip"), TransportError),
-    ("truncated deflate", encoded(zlib.compress(EMPTY_PAGE)[:-9], "deflate"), TransportError),
-    ("brotli that is none", encoded(b"\xff" * 20, "br"), TransportError),
-    ("zstandard that is none", encoded(b"\xff" * 20, "zstd"), TransportError),
-    ("truncated gzip, well framed", encoded(gzip.compress(EMPTY_PAGE)[:-20], "gzip"), InvalidResponseError),
-    ("half a page, unframed", raw(b"HTTP/1.0 200 OK\r\n\r\n", EMPTY_PAGE[:40]), InvalidResponseError),
-    ("an encoding that nobody knows", encoded(gzip.compress(EMPTY_PAGE), "rot13"), InvalidResponseError),
-    ("an empty body", message(b""), InvalidResponseError),
-    ("no content", Reply([b"HTTP/1.1 204 No Content\r\n\r\n"]), InvalidResponseError),
-    ("not 200 but 206", message(status="206 Partial Content"), InvalidResponseError),
-    ("HTML", message(b"<html>Welcome to our Wi-Fi</html>", "Content-Type: text/html"), InvalidResponseError),
-    ("null", message(b"null"), InvalidResponseError),
-    ("an integer of 5,000 digits", message(b'{"data": {"total": ' + b"9" * 5000 + b"}}"), InvalidResponseError),
-    ("100,000 nested arrays", message(b"[" * 100_000 + b"]" * 100_000), InvalidResponseError),
-    ("invalid UTF-8", message(EMPTY_PAGE.replace(b"total", b"t\xfftal")), InvalidResponseError),
-]  # fmt: skip
-
-
-@pytest.mark.parametrize(("reply", "kind"), [pytest.param(*rest, id=name) for name, *rest in BROKEN])
-async def test_broken_answer(reply: Reply, kind: type[ApifyTasksError]) -> None:
-    """An answer that is broken, however it is, is tried again, and ends as our own error, without the token."""
-    async with RawServer(reply) as server, client_of(server, attempts=2) as client:
-        error = await failure_of(client)
-
-    assert (kind, 2, 2) == (type(error), error.attempts, len(server.requests))
-    assert (0, 1000, False) == (error.offset, error.limit, error.desc)
-
-
-@pytest.mark.parametrize("reply", [pytest.param(reply, id=name) for name, reply, _ in BROKEN])
-async def test_broken_answer_once(reply: Reply) -> None:
-    """After a broken answer the next attempt gets a whole one."""
-    async with RawServer(reply, message()) as server, client_of(server, attempts=2) as client:
-        assert 0 == await client.count()
-    assert 2 == len(server.requests)
-
+# What an answer repeats.
 
 ECHO = TOKEN.encode()
 
@@ -213,36 +139,6 @@ async def test_reuses_connections() -> None:
     assert (4, 1) == (len(server.requests), server.connections)
 
 
-# Time.
-
-
-def dripping() -> Reply:
-    """Return a body that does not end within any reasonable time."""
-    head = b"HTTP/1.1 200 OK\r\nContent-Length: 1000000\r\n\r\n"
-    return Reply(itertools.chain([head], itertools.repeat(b" ")), pause=0.001)
-
-
-def interim() -> Reply:
-    """Return announcements of an answer that never comes."""
-    return Reply(itertools.repeat(b"HTTP/1.1 103 Early Hints\r\n\r\n"), pause=0.001)
-
-
-@pytest.mark.parametrize("make_reply", [lambda: HANG, dripping, interim], ids=["silent", "dripping", "never begins"])
-async def test_timeout(make_reply: Callable[[], Reply]) -> None:
-    """A server that takes too long, with head or body, ends in a timeout that is also Python's own."""
-    async with RawServer(make_reply()) as server, client_of(server, timeout=0.05) as client:
-        error = await failure_of(client)
-    assert (RequestTimeoutError, True) == (type(error), isinstance(error, TimeoutError))
-    assert "no complete response within 0.05 s" == error.problem
-
-
-async def test_timeout_is_tried_again() -> None:
-    """After a timeout the next attempt is made."""
-    async with RawServer(HANG) as server, client_of(server, attempts=2, timeout=0.05) as client:
-        error = await failure_of(client)
-    assert (RequestTimeoutError, 2) == (type(error), error.attempts)
-
-
 async def test_deadline_cuts_an_attempt_off() -> None:
     """No attempt goes on beyond the deadline, however long its own timeout is."""
     async with RawServer(HANG) as server, client_of(server, retry=RetryPolicy(deadline=0.05)) as client:
@@ -251,31 +147,6 @@ async def test_deadline_cuts_an_attempt_off() -> None:
 
 
 # Size.
-
-
-def bomb(wbits: int, mebibytes: int = 64) -> bytes:
-    """Return so many mebibytes of spaces, compressed."""
-    compressor = zlib.compressobj(wbits=wbits)
-    spaces = b" " * 2**20
-    return b"".join([*(compressor.compress(spaces) for _ in range(mebibytes)), compressor.flush()])
-
-
-@pytest.mark.parametrize(("encoding", "wbits"), [("gzip", 31), ("deflate", 15), ("deflate", -15)])
-@pytest.mark.parametrize("status", ["200 OK", "400 Bad Request"])
-async def test_decompression_bomb(encoding: str, wbits: int, status: str) -> None:
-    """A small body that becomes a huge one is given up early: memory stays near the limit, whatever the status."""
-    limit = 2**20
-    reply = message(bomb(wbits), f"Content-Encoding: {encoding}", status=status)
-    async with RawServer(reply) as server, client_of(server, attempts=3, max_body_bytes=limit) as client:
-        tracemalloc.start()
-        try:
-            error = await failure_of(client)
-            _, peak = tracemalloc.get_traced_memory()
-        finally:
-            tracemalloc.stop()
-    assert (400 if status.startswith("400") else 200) == getattr(error, "status", None)
-    assert peak < 8 * limit
-    assert (1, 1) == (error.attempts, len(server.requests))
 
 
 @pytest.mark.parametrize("reply", [message(), chunked(b"%x\r\n%b\r\n0\r\n\r\n" % (len(EMPTY_PAGE), EMPTY_PAGE))])
@@ -288,23 +159,6 @@ async def test_max_body_bytes(reply: Reply) -> None:
             error = await failure_of(client)
     assert (ResponseTooLargeError, 1, 2) == (type(error), error.attempts, len(server.requests))
     assert f"the response is larger than {len(EMPTY_PAGE) - 1} bytes" == error.problem
-
-
-@pytest.mark.parametrize(
-    "reply",
-    [
-        pytest.param(message(b"x" * (2**16 + 1), status="503 Service Unavailable"), id="too long"),
-        pytest.param(message(b"x", length=100, status="503 Service Unavailable", then=Then.CLOSE), id="truncated"),
-        pytest.param(message(b"x", "Content-Encoding: gzip", status="503 Service Unavailable"), id="garbled"),
-        pytest.param(message(b"", status="503 Service Unavailable"), id="empty"),
-    ],
-)
-async def test_error_body_that_cannot_be_read(reply: Reply) -> None:
-    """The status of an error counts, even if nothing can be made of its body."""
-    async with RawServer(reply) as server, client_of(server) as client:
-        error = await failure_of(client)
-    assert isinstance(error, ServerError)
-    assert (503, None, None) == (error.status, error.type, error.message)
 
 
 @pytest.mark.parametrize("size", [100, 2**16])
@@ -335,52 +189,6 @@ async def test_request() -> None:
     assert 1 == server.requests[0].count(TOKEN)
 
 
-@pytest.fixture(scope="module")
-def authority() -> trustme.CA:
-    """Return a certificate authority that nobody trusts unless told to."""
-    return trustme.CA()
-
-
-def tls_of(authority: trustme.CA, host: str = "127.0.0.1") -> ssl.SSLContext:
-    """Return a server's side of TLS for the host."""
-    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-    authority.issue_cert(host).configure_cert(context)
-    return context
-
-
-def trusting(authority: trustme.CA) -> aiohttp.TCPConnector:
-    """Return a connector that trusts the authority."""
-    context = ssl.create_default_context()
-    authority.configure_trust(context)
-    return aiohttp.TCPConnector(ssl=context)
-
-
-@pytest.mark.parametrize("status", ["301 Moved", "302 Found", "303 See Other", "307 Temporary", "308 Permanent"])
-@pytest.mark.parametrize("place", ["the same host", "another host", "plain http", "nowhere"])
-async def test_redirect(status: str, place: str, authority: trustme.CA) -> None:
-    """A redirect is an error, so that the token goes nowhere else, and is not tried again."""
-    async with (
-        RawServer(message()) as other,
-        RawServer(message(), tls=tls_of(authority)) as secure,
-        aiohttp.ClientSession(connector=trusting(authority)) as session,
-    ):
-        location = {
-            "the same host": "/v2/actor-tasks/",
-            "another host": secure.url + "/v2/actor-tasks",
-            "plain http": other.url + "/v2/actor-tasks",
-            "nowhere": "http://[",
-        }[place]
-        redirect = message(b"", f"Location: {location}", status=status)
-        async with (
-            RawServer(redirect, message(), tls=tls_of(authority)) as server,
-            client_of(server, attempts=3, session=session) as client,
-        ):
-            error = await failure_of(client)
-    assert isinstance(error, ResponseError)
-    assert (ResponseError, int(status[:3]), 1) == (type(error), error.status, error.attempts)
-    assert (1, 0, 0) == (len(server.requests), len(secure.requests), len(other.requests))
-
-
 async def test_no_cookies() -> None:
     """Cookies that the server sets are not sent back."""
     async with RawServer(message(EMPTY_PAGE, "Set-Cookie: track=me")) as server, client_of(server) as client:
@@ -408,89 +216,26 @@ async def test_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> N
 # No way to the server.
 
 
-@pytest.mark.parametrize("trusted", [False, True], ids=["untrusted", "wrong host"])
-async def test_certificate(authority: trustme.CA, *, trusted: bool) -> None:
-    """A certificate of an unknown authority, or for another host, is refused at the first attempt."""
-    context = tls_of(authority, "elsewhere.example")
-    async with (
-        RawServer(message(), tls=context) as server,
-        aiohttp.ClientSession(connector=trusting(authority) if trusted else None) as session,
-        client_of(server, attempts=3, session=session) as client,
-    ):
-        error = await failure_of(client)
-    assert (CertificateError, 1) == (type(error), error.attempts)
-    assert ([], 1) == (server.requests, server.connections)
-
-
-async def test_certificate_with_own_session(authority: trustme.CA) -> None:
-    """Our own session checks certificates as well."""
-    async with RawServer(message(), tls=tls_of(authority)) as server, client_of(server, attempts=3) as client:
-        error = await failure_of(client)
-    assert (CertificateError, 1, 1) == (type(error), error.attempts, server.connections)
-
-
-async def test_trusted_certificate(authority: trustme.CA) -> None:
+async def test_trusted_certificate() -> None:
     """A certificate that the borrowed session's connector trusts is good enough."""
     async with (
-        RawServer(message(), tls=tls_of(authority)) as server,
-        aiohttp.ClientSession(connector=trusting(authority)) as session,
+        RawServer(message(), tls=tls_of()) as server,
+        aiohttp.ClientSession(connector=trusting()) as session,
         client_of(server, session=session) as client,
     ):
         assert 0 == await client.count()
 
 
-async def test_pinned_certificate(authority: trustme.CA) -> None:
+async def test_pinned_certificate() -> None:
     """Another certificate than the one that the borrowed session pins is refused at the first attempt."""
     pinned = aiohttp.TCPConnector(ssl=aiohttp.Fingerprint(b"x" * 32))
     async with (
-        RawServer(message(), tls=tls_of(authority)) as server,
+        RawServer(message(), tls=tls_of()) as server,
         aiohttp.ClientSession(connector=pinned) as session,
         client_of(server, attempts=3, session=session) as client,
     ):
         error = await failure_of(client)
     assert (CertificateError, 1, 1) == (type(error), error.attempts, server.connections)
-
-
-async def test_no_tls() -> None:
-    """A server that does not speak TLS where it should cannot be connected to; that is tried again."""
-    async with (
-        RawServer(greeting=b"220 mail.example ESMTP\r\n") as server,
-        client_of(server.url.replace("http:", "https:"), attempts=2) as client,
-    ):
-        error = await failure_of(client)
-    assert (True, 2) == (isinstance(error, TransportError), server.connections)
-
-
-async def test_connection_refused() -> None:
-    """A port that nobody listens on is tried again, and the error says which."""
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        port = listener.getsockname()[1]
-    async with client_of(f"http://127.0.0.1:{port}", attempts=2) as client:
-        error = await failure_of(client)
-    assert (TransportError, 2) == (type(error), error.attempts)
-    assert f"cannot connect to 127.0.0.1:{port}: " in error.problem
-
-
-class NoResolver(AbstractResolver):
-    """Knows no host."""
-
-    async def resolve(self, host: str, port: int = 0, family: Any = 0) -> list[ResolveResult]:
-        """Fail as the system's resolver does."""
-        raise OSError(None, "Name or service not known")
-
-    async def close(self) -> None:
-        """Have nothing to close."""
-
-
-async def test_unknown_host() -> None:
-    """A host that cannot be resolved is tried again, and the error names it."""
-    async with (
-        aiohttp.ClientSession(connector=aiohttp.TCPConnector(resolver=NoResolver())) as session,
-        client_of("https://api.invalid", attempts=2, session=session) as client,
-    ):
-        error = await failure_of(client)
-    assert (TransportError, 2) == (type(error), error.attempts)
-    assert "cannot connect to api.invalid:443: " in error.problem
 
 
 @pytest.mark.parametrize("host", ["a" * 64 + ".example", "api..example", "a" * 64 + "\xe9.example"])

@@ -1,0 +1,509 @@
+"""Everything that can go wrong on the way of a request and back, and what the client makes of each."""
+
+import gzip
+import itertools
+import json
+import socket
+import ssl
+import zlib
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
+from functools import cache, partial
+from types import UnionType
+from typing import Any, get_args, get_origin, get_type_hints
+
+import aiohttp
+import attrs
+import trustme
+from aiohttp.abc import AbstractResolver, ResolveResult
+from documents import page_document, task_document
+from raw_server import EMPTY_PAGE, RawServer, Reply, Then, chunked, encoded, message, raw
+from support import FakeTime
+
+from apify_tasks_async import (
+    ApifyTasksError,
+    AuthenticationError,
+    BadRequestError,
+    CertificateError,
+    InvalidResponseError,
+    InvalidTaskError,
+    NotFoundError,
+    PermissionDeniedError,
+    RateLimitedError,
+    RequestTimeoutError,
+    ResponseError,
+    ResponseTooLargeError,
+    ServerError,
+    TaskPage,
+    TasksClient,
+    TaskStats,
+    TransportError,
+)
+from apify_tasks_async.models import Task
+
+__all__ = ["FAULTS", "LIMIT", "TOKEN", "TRANSIENT", "Fault", "Met", "client_of", "tls_of", "trusting"]
+
+TOKEN = "planted-token-0123456789"
+"""What the client sends, and what must show nowhere else."""
+
+LIMIT = 2**20
+"""The most bytes of a body that the client takes."""
+
+SILENCE = 0.05
+"""Seconds that the client waits for a server that says nothing."""
+
+BACKOFF = (0.5, 1.0, 2.0, 4.0)
+"""Seconds between the attempts of the default policy, when chance has it as short as can be."""
+
+
+@attrs.frozen
+class Met:
+    """What the client is about to meet."""
+
+    server: RawServer
+    url: str
+    session: aiohttp.ClientSession | None = None
+
+
+Way = Callable[[Reply], AbstractAsyncContextManager[Met]]
+"""How the client gets to the server that replies."""
+
+
+@asynccontextmanager
+async def plainly(reply: Reply) -> AsyncIterator[Met]:
+    """Reach the server over plain http on loopback."""
+    async with RawServer(reply) as server:
+        yield Met(server, server.url)
+
+
+@attrs.frozen
+class Fault:
+    """A fault, and all that can be seen of it from the outside."""
+
+    name: str
+    reply: Reply
+    error: type[ApifyTasksError]
+    says: str
+    """A telling part of what the error says."""
+    waits: tuple[float, ...] = BACKOFF
+    """Seconds before each attempt but the first."""
+    pooled: bool = False
+    """Whether the connection is used for the next request; otherwise each has one of its own, and it is closed."""
+    arrives: bool = True
+    """Whether the server gets to see a request."""
+    connects: bool = True
+    """Whether it gets to see a connection."""
+    timeout: float = 30.0
+    way: Way = plainly
+
+    @property
+    def attempts(self) -> int:
+        """How many attempts are made."""
+        return len(self.waits) + 1
+
+
+def client_of(met: Met, time: FakeTime, *, timeout: float = 30.0, **options: Any) -> TasksClient:
+    """Return a client with the default policy, whose waits take no time."""
+    settings: dict[str, Any] = {"base_url": met.url, "session": met.session, "timeout": timeout}
+    client = TasksClient(TOKEN, **settings, max_body_bytes=LIMIT, rate_limit=None, **options)
+    retrier = client._fetcher._retrier
+    retrier.sleep, retrier.clock, retrier.uniform = time.sleep, time, lambda low, _: low
+    client._fetcher._pace._clock = time
+    return client
+
+
+# No way to the server.
+
+
+@asynccontextmanager
+async def refused(reply: Reply) -> AsyncIterator[Met]:
+    """Find a port that nobody listens on any more."""
+    async with RawServer(reply) as server:
+        url = server.url
+    yield Met(server, url)
+
+
+class NoResolver(AbstractResolver):
+    """Knows no host."""
+
+    async def resolve(self, host: str, port: int = 0, family: Any = 0) -> list[ResolveResult]:
+        """Fail as the system's resolver does."""
+        raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
+
+    async def close(self) -> None:
+        """Have nothing to close."""
+
+
+@asynccontextmanager
+async def unknown(reply: Reply) -> AsyncIterator[Met]:
+    """Look for a host that there is not."""
+    connector = aiohttp.TCPConnector(resolver=NoResolver())
+    async with RawServer(reply) as server, aiohttp.ClientSession(connector=connector) as session:
+        yield Met(server, "https://api.invalid", session)
+
+
+@cache
+def authority() -> trustme.CA:
+    """Return a certificate authority that nobody trusts unless told to."""
+    return trustme.CA()
+
+
+def tls_of(host: str = "127.0.0.1", **options: Any) -> ssl.SSLContext:
+    """Return a server's side of TLS for the host."""
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    authority().issue_cert(host, **options).configure_cert(context)
+    return context
+
+
+def trusting() -> aiohttp.TCPConnector:
+    """Return a connector that trusts the authority."""
+    context = ssl.create_default_context()
+    authority().configure_trust(context)
+    return aiohttp.TCPConnector(ssl=context)
+
+
+@asynccontextmanager
+async def untrusted(reply: Reply) -> AsyncIterator[Met]:
+    """Reach a server whose authority is unknown, with the client's own session."""
+    async with RawServer(reply, tls=tls_of()) as server:
+        yield Met(server, server.url)
+
+
+@asynccontextmanager
+async def trusted(reply: Reply, **certificate: Any) -> AsyncIterator[Met]:
+    """Reach a server with such a certificate, of an authority that is trusted."""
+    async with (
+        RawServer(reply, tls=tls_of(**certificate)) as server,
+        aiohttp.ClientSession(connector=trusting()) as session,
+    ):
+        yield Met(server, server.url, session)
+
+
+@asynccontextmanager
+async def without_tls(_: Reply) -> AsyncIterator[Met]:
+    """Reach a server of another protocol where TLS is expected."""
+    async with RawServer(greeting=b"220 mail.example ESMTP\r\n") as server:
+        yield Met(server, server.url.replace("http:", "https:"))
+
+
+@asynccontextmanager
+async def without_handshake(reply: Reply) -> AsyncIterator[Met]:
+    """Reach a server that is silent where TLS is expected."""
+    async with RawServer(reply) as server:
+        yield Met(server, server.url.replace("http:", "https:"))
+
+
+EXPIRED = partial(trusted, not_before=datetime(2020, 1, 1, tzinfo=UTC), not_after=datetime(2020, 2, 1, tzinfo=UTC))
+REFUSES = "the server's certificate is not accepted: "
+
+NO_WAY = [
+    Fault("refused", message(), TransportError, "cannot connect to 127.0.0.1:", connects=False, way=refused),
+    Fault("unknown host", message(), TransportError, "cannot connect to api.invalid:443: Name or service not known",
+          connects=False, way=unknown),
+    Fault("no TLS", message(), TransportError, "cannot connect to 127.0.0.1:", arrives=False, way=without_tls),
+    Fault("silent where TLS is due", Reply(then=Then.HANG), RequestTimeoutError, "no complete response within 0.05 s",
+          arrives=False, timeout=SILENCE, way=without_handshake),
+    Fault("certificate untrusted", message(), CertificateError, REFUSES, waits=(), arrives=False, way=untrusted),
+    Fault("certificate expired", message(), CertificateError, REFUSES, waits=(), arrives=False, way=EXPIRED),
+    Fault("certificate of another host", message(), CertificateError, REFUSES, waits=(), arrives=False,
+          way=partial(trusted, host="elsewhere.example")),
+]  # fmt: skip
+
+
+# No whole answer.
+
+
+@attrs.frozen
+class Forever:
+    """Pieces that do not end."""
+
+    first: bytes
+    then: bytes
+
+    def __iter__(self) -> Iterator[bytes]:
+        return itertools.chain([self.first], itertools.repeat(self.then))
+
+
+@attrs.frozen
+class Spaces:
+    """Pieces of a body that is small on the wire, and without an end when it is decoded."""
+
+    encoding: str
+    wbits: int
+
+    def __iter__(self) -> Iterator[bytes]:
+        yield f"HTTP/1.1 200 OK\r\nContent-Encoding: {self.encoding}\r\n\r\n".encode()
+        compressor = zlib.compressobj(wbits=self.wbits)
+        while True:
+            yield compressor.compress(b" " * 2**20)
+
+
+BROTLI = bytes.fromhex(
+    "cfffff7ff82540e2b14020f7fe9ffffffff04b00c4610180eefd3fffffffe1970088c32200ddfb7ffeffffc32f0110870500baf7ff03"
+)
+"""54 bytes that are 64 MiB of spaces."""
+
+HEAD = b"HTTP/1.1 200 OK\r\n"
+CHUNKED = HEAD + b"Transfer-Encoding: chunked\r\n\r\n"
+BROKE = "the connection broke: "
+UNREADABLE = "the response cannot be read: "
+GARBLED = "the response broke off or is garbled: "
+SILENT = "no complete response within 0.05 s"
+TOO_LARGE = f"the response is larger than {LIMIT} bytes"
+
+NO_ANSWER = [
+    Fault("closed before a byte", Reply(then=Then.CLOSE), TransportError, BROKE + "the server closed it before"),
+    Fault("reset before a byte", Reply(then=Then.RESET), TransportError, BROKE),
+    Fault("closed within the head", raw(HEAD + b"Set-Cookie: a=b\r\nX"), TransportError,
+          BROKE + "the server closed it before its answer had begun"),
+    Fault("reset within the head", Reply([HEAD], Then.RESET), TransportError, BROKE),
+    Fault("garbage for a status line", raw(b"these are no headers\r\n\r\n"), TransportError, UNREADABLE),
+    Fault("another protocol", raw(b"SSH-2.0-OpenSSH_9.2\r\n"), TransportError, UNREADABLE),
+    Fault("a length that is none", raw(HEAD + b"Content-Length: x\r\n\r\n{}"), TransportError, UNREADABLE),
+    Fault("two lengths", raw(HEAD + b"Content-Length: 2\r\nContent-Length: 3\r\n\r\n{}"), TransportError, UNREADABLE),
+    Fault("a length that is too short", message(length=20), TransportError, UNREADABLE),
+    Fault("a header of 10 kB", message(EMPTY_PAGE, "X-Long: " + "x" * 10_000), TransportError, UNREADABLE),
+    Fault("a header without an end", Reply(Forever(HEAD + b"X: ", b"x" * 10_000)), TransportError, UNREADABLE),
+    Fault("headers without an end", Reply(Forever(HEAD, b"X: x\r\n" * 1000)), TransportError, UNREADABLE),
+    Fault("trailers without an end", Reply(Forever(CHUNKED + b"0\r\n", b"X: x\r\n" * 1000)), TransportError,
+          UNREADABLE),
+    Fault("closed within the body", message(length=1000, then=Then.CLOSE), TransportError,
+          GARBLED + f"Not enough data to satisfy content length header (received {len(EMPTY_PAGE)} of 1000 bytes)"),
+    Fault("reset within the body", message(length=1000, then=Then.RESET), TransportError, GARBLED + "Not enough data"),
+    Fault("chunks without an end", chunked(b'5\r\n{"dat\r\n', then=Then.CLOSE), TransportError,
+          GARBLED + "Not enough data to satisfy transfer length header"),
+    Fault("a bad chunk size", chunked(b"zz\r\n{}\r\n0\r\n\r\n", then=Then.CLOSE), TransportError, UNREADABLE),
+    Fault("no gzip at all", encoded(EMPTY_PAGE, "gzip"), TransportError, "Can not decode content-encoding: gzip"),
+    Fault("truncated deflate", encoded(zlib.compress(EMPTY_PAGE)[:-9], "deflate"), TransportError, "deflate"),
+    Fault("no brotli at all", encoded(b"\xff" * 20, "br"), TransportError, "Can not decode content-encoding: br"),
+    Fault("no zstandard at all", encoded(b"\xff" * 20, "zstd"), TransportError, "zstd"),
+    # Time.
+    Fault("silent", Reply(then=Then.HANG), RequestTimeoutError, SILENT, timeout=SILENCE),
+    Fault("silent within the head", Reply([HEAD], Then.HANG), RequestTimeoutError, SILENT, timeout=SILENCE),
+    Fault("silent within the body", message(length=1000, then=Then.HANG), RequestTimeoutError, SILENT,
+          timeout=SILENCE),
+    Fault("dripping head", Reply(Forever(HEAD + b"X: ", b"x"), pause=0.001), RequestTimeoutError, SILENT,
+          timeout=SILENCE),
+    Fault("dripping body", Reply(Forever(HEAD + b"\r\n", b" "), pause=0.001), RequestTimeoutError, SILENT,
+          timeout=SILENCE),
+    Fault("announcements without an end", Reply(Forever(b"", b"HTTP/1.1 103 Early Hints\r\n\r\n"), pause=0.001),
+          RequestTimeoutError, SILENT, timeout=SILENCE),
+    Fault("a chunk size without an end", Reply(Forever(CHUNKED, b"0"), pause=0.001), RequestTimeoutError, SILENT,
+          timeout=SILENCE),
+    # Size.
+    Fault("a body without an end", Reply(Forever(HEAD + b"\r\n", b" " * 10_000)), ResponseTooLargeError, TOO_LARGE,
+          waits=()),
+    Fault("gzip bomb", Reply(Spaces("gzip", 31)), ResponseTooLargeError, TOO_LARGE, waits=()),
+    Fault("deflate bomb", Reply(Spaces("deflate", 15)), ResponseTooLargeError, TOO_LARGE, waits=()),
+    Fault("raw deflate bomb", Reply(Spaces("deflate", -15)), ResponseTooLargeError, TOO_LARGE, waits=()),
+    Fault("brotli bomb", encoded(BROTLI, "br"), ResponseTooLargeError, TOO_LARGE, waits=()),
+]  # fmt: skip
+
+
+# Another answer than a page.
+
+NO_JSON = "the response is not as documented: not JSON: "
+
+NO_PAGE = [
+    Fault("nothing", message(b""), InvalidResponseError, NO_JSON, pooled=True),
+    Fault("half a page", raw(b"HTTP/1.0 200 OK\r\n\r\n", EMPTY_PAGE[:40]), InvalidResponseError, NO_JSON),
+    Fault("truncated gzip, well framed", encoded(gzip.compress(EMPTY_PAGE)[:-20], "gzip"), InvalidResponseError,
+          NO_JSON, pooled=True),
+    Fault("an encoding that nobody knows", encoded(gzip.compress(EMPTY_PAGE), "rot13"), InvalidResponseError, NO_JSON,
+          pooled=True),
+    Fault("HTML", message(b"<html>Welcome to our Wi-Fi</html>", "Content-Type: text/html"), InvalidResponseError,
+          NO_JSON, pooled=True),
+    Fault("invalid UTF-8", message(EMPTY_PAGE.replace(b"total", b"t\xfftal")), InvalidResponseError, NO_JSON,
+          pooled=True),
+    Fault("NaN", message(EMPTY_PAGE.replace(b"0", b"NaN", 1)), InvalidResponseError, NO_JSON, pooled=True),
+    Fault("an integer of 5,000 digits", message(EMPTY_PAGE.replace(b"0", b"9" * 5000, 1)), InvalidResponseError,
+          NO_JSON, pooled=True),
+    Fault("100,000 nested arrays", message(b"[" * 100_000 + b"]" * 100_000), InvalidResponseError, NO_JSON,
+          pooled=True),
+    Fault("204", Reply([b"HTTP/1.1 204 No Content\r\n\r\n"]), InvalidResponseError, "expected status 200, got 204",
+          pooled=True),
+    Fault("206", message(status="206 Partial Content"), InvalidResponseError, "expected status 200, got 206",
+          pooled=True),
+]  # fmt: skip
+
+DOCUMENT = b'{"error": {"type": "some-type", "message": "Some message."}}'
+SAID = "(some-type: Some message)"
+WITHOUT = "(no error document)"
+ELSEWHERE = "(redirects are not followed, so that the token goes nowhere else)"
+
+
+def status(code: int, error: type[ApifyTasksError], waits: tuple[float, ...] = (), says: str = SAID) -> Fault:
+    """Return the fault that the API answers such a status with its error document."""
+    reply = message(DOCUMENT, "Location: /elsewhere", status=f"{code} X")
+    return Fault(f"{code}", reply, error, f"the API answered {code} {says}", waits=waits, pooled=True)
+
+
+REFUSALS = [
+    status(400, BadRequestError),
+    status(401, AuthenticationError),
+    status(403, PermissionDeniedError),
+    status(404, NotFoundError),
+    status(405, ResponseError),
+    status(429, RateLimitedError, BACKOFF),
+    status(500, ServerError, BACKOFF),
+    status(502, ServerError, BACKOFF),
+    status(503, ServerError, BACKOFF),
+    *(status(code, ResponseError, says=ELSEWHERE) for code in (301, 302, 303, 307, 308)),
+    Fault("304", Reply([b"HTTP/1.1 304 Not Modified\r\n\r\n"]), ResponseError, f"the API answered 304 {ELSEWHERE}",
+          waits=(), pooled=True),
+    Fault("a redirect from https to http", message(b"", "Location: http://127.0.0.1:9/", status="302 Found"),
+          ResponseError, f"the API answered 302 {ELSEWHERE}", waits=(), pooled=True, way=trusted),
+    *(
+        Fault(f"a redirect to {name}", message(b"", f"Location: {location}", status="302 Found"), ResponseError,
+              f"the API answered 302 {ELSEWHERE}", waits=(), pooled=True)
+        for name, location in (("another host", "https://elsewhere.invalid/"), ("plain http", "http://127.0.0.1:9/"),
+                               ("nowhere", "http://["), ("a file", "file:///etc/passwd"))
+    ),
+    Fault("a gateway's page", message(b"<p>Bad Gateway</p>", status="502 Bad Gateway"), ServerError,
+          f"the API answered 502 {WITHOUT}", pooled=True),
+    Fault("an error without a body", message(b"", status="503 X"), ServerError, f"the API answered 503 {WITHOUT}",
+          pooled=True),
+    Fault("an error garbled", message(DOCUMENT, "Content-Encoding: gzip", status="503 X"), ServerError,
+          f"the API answered 503 {WITHOUT}"),
+    Fault("an error cut off", message(DOCUMENT, status="401 X", length=1000, then=Then.CLOSE), AuthenticationError,
+          f"the API answered 401 {WITHOUT}", waits=()),
+    Fault("an error that hangs", message(DOCUMENT, status="401 X", length=1000, then=Then.HANG), AuthenticationError,
+          f"the API answered 401 {WITHOUT}", waits=(), timeout=SILENCE),
+    Fault("an outage that hangs", message(DOCUMENT, status="503 X", length=1000, then=Then.HANG), ServerError,
+          f"the API answered 503 {WITHOUT}", timeout=SILENCE),
+    Fault("an error that drips", Reply(Forever(b"HTTP/1.1 403 X\r\n\r\n", b" "), pause=0.001), PermissionDeniedError,
+          f"the API answered 403 {WITHOUT}", waits=(), timeout=SILENCE),
+    Fault("an error without an end", Reply(Forever(b"HTTP/1.1 400 X\r\n\r\n", b" " * 10_000)), BadRequestError,
+          f"the API answered 400 {WITHOUT}", waits=()),
+    Fault("an error that is a bomb", message(zlib.compress(b" " * 2**24), "Content-Encoding: deflate", status="400 X"),
+          BadRequestError, f"the API answered 400 {WITHOUT}", waits=()),
+]  # fmt: skip
+
+
+def retry_after(name: str, value: str, *waits: float, code: int = 429) -> Fault:
+    """Return the fault that the API refuses, and says when to come back."""
+    reply = message(b"", f"Retry-After: {value}", status=f"{code} X")
+    kind = RateLimitedError if code == 429 else ServerError
+    says = f"the API answered {code} {WITHOUT}"
+    return Fault(f"Retry-After: {name}, {code}", reply, kind, says, waits=waits, pooled=True)
+
+
+def in_(seconds: float) -> str:
+    """Return the HTTP date so many seconds from now."""
+    return format_datetime(datetime.now(UTC) + timedelta(seconds=seconds), usegmt=True)
+
+
+WAITS = [
+    retry_after("7 seconds", "7", 7, 7, 7, 7),
+    retry_after("7 seconds", "7", 7, 7, 7, 7, code=503),
+    retry_after("1.5 seconds", "1.5", 1.5, 1.5, 2, 4),
+    retry_after("none", "0", *BACKOFF),
+    retry_after("50 seconds", "50", 50, 50),
+    retry_after("an hour", "3600"),
+    retry_after("an hour", "3600", code=503),
+    retry_after("10 ** 15 seconds", "1" + "0" * 15),
+    retry_after("5,000 digits", "9" * 5000, *BACKOFF),
+    retry_after("a negative number", "-5", *BACKOFF),
+    retry_after("a date in the past", in_(-3600), *BACKOFF),
+    retry_after("a date in an hour", in_(3600)),
+    retry_after("a date in 9999", "Fri, 31 Dec 9999 23:59:59 GMT"),
+    retry_after("a date that is none", "Fri, 99 Dec 2026 23:59:59 GMT", *BACKOFF),
+    retry_after("a date without a zone", "Wed, 01 Jan 2020 00:00:00 -0000", *BACKOFF),
+    *(retry_after(repr(value), value, *BACKOFF) for value in ("soon", "", "NaN", "inf", "1e3", "0x10", "7, 8", "٣")),
+]
+
+
+# Values of other types.
+
+JSON_VALUES: dict[str, Any] = {
+    "null": None,
+    "true": True,
+    "7": 7,
+    "1.5": 1.5,
+    "'x'": "x",
+    "an array": [],
+    "an object": {},
+}
+"""A value of each type that JSON has, by how a message shows it."""
+
+TYPES: dict[Any, tuple[str, set[str]]] = {
+    int: ("an integer", {"7"}),
+    bool: ("a boolean", {"true"}),
+    str: ("a string", {"'x'"}),
+    datetime: ("an RFC 3339 time", set()),
+    tuple: ("an array", {"an array"}),
+    TaskStats: ("an object", {"an object"}),
+}
+"""What a message calls the type of a field, and which of these values are of it."""
+
+
+def wrong_values(model: type) -> Iterator[tuple[str, str, Any]]:
+    """Yield each field of a model by its name on the wire, with each value of another type, and what is said of it."""
+    hints = get_type_hints(model)
+    for field in attrs.fields(model):
+        if field.name in ("extra", "bookmark"):
+            continue
+        first, *rest = field.name.split("_")
+        wire = first + "".join(map(str.capitalize, rest))
+        kinds = get_args(hints[field.name]) if isinstance(hints[field.name], UnionType) else (hints[field.name],)
+        what, right = TYPES[get_origin(kinds[0]) or kinds[0]]
+        accepted = right | {"null"} if type(None) in kinds else right
+        for shown, value in JSON_VALUES.items():
+            if shown not in accepted:
+                yield wire, f"{wire}: expected {what}, got {shown}", value
+
+
+def without(document: dict[str, Any], name: str) -> dict[str, Any]:
+    """Return the document without a field."""
+    return {key: value for key, value in document.items() if key != name}
+
+
+def document(value: Any) -> Reply:
+    """Return a reply that is a JSON document."""
+    return message(json.dumps(value).encode())
+
+
+def no_page(name: str, value: Any, says: str) -> Fault:
+    """Return the fault that a document is no page."""
+    problem = f"the response is not as documented: {says}"
+    return Fault(name, document(value), InvalidResponseError, problem, pooled=True)
+
+
+def no_task(name: str, item: Any, says: str) -> Fault:
+    """Return the fault that an item is no task, which is not tried again."""
+    return Fault(f"task, {name}", document(page_document(item)), InvalidTaskError, says, waits=(), pooled=True)
+
+
+PAGE = page_document()["data"]
+
+WRONG_TYPES = [
+    *(no_page(f"{shown} for a document", value, "expected an object")
+      for shown, value in JSON_VALUES.items() if shown != "an object"),
+    no_page("data missing", {}, "data: required"),
+    *(no_page(f"data, {shown}", {"data": value}, "data: expected an object")
+      for shown, value in JSON_VALUES.items() if shown != "an object"),
+    *(no_page(f"page, {says}", {"data": PAGE | {name: value}}, says) for name, says, value in wrong_values(TaskPage)),
+    *(no_page(f"page, {name} missing", {"data": without(PAGE, name)}, f"{name}: required") for name in PAGE),
+    no_page("a negative total", page_document(total=-1), "total: expected at least 0, got -1"),
+    no_page("a negative offset", page_document(offset=-1), "offset: expected at least 0, got -1"),
+    no_page("a limit of 0", page_document(limit=0), "limit: expected at least 1, got 0"),
+    no_page("a count that lies", page_document(task_document(), count=7), "count: says 7, but items has 1"),
+    *(no_task(shown, value, f"expected an object, got {shown}")
+      for shown, value in JSON_VALUES.items() if shown != "an object"),
+    *(no_task(says, task_document(**{name: value}), says) for name, says, value in wrong_values(Task)),
+    *(no_task(f"{name} missing", without(task_document(), name), f"{name}: required")
+      for name in ("id", "userId", "actId", "name", "createdAt", "modifiedAt")),
+    *(no_task(f"stats.{says}", task_document(stats={name: value}), f"stats.{says}")
+      for name, says, value in wrong_values(TaskStats)),
+    *(no_task(f"createdAt {text}", task_document(createdAt=text), f"createdAt: expected an RFC 3339 time, got '{text}'")
+      for text in ("2024-02-30T00:00:00Z", "2024-01-01", "2024-01-01T00:00:00", "1704067200000",
+                   "0001-01-01T00:00:00+01:00")),
+]  # fmt: skip
+
+FAULTS = [*NO_WAY, *NO_ANSWER, *NO_PAGE, *REFUSALS, *WAITS, *WRONG_TYPES]
+"""All of them."""
+
+TRANSIENT = [fault for fault in (*NO_ANSWER, *NO_PAGE, *REFUSALS, *WAITS) if fault.waits]
+"""Those after which the server may well answer as it should."""
