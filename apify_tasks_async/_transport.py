@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import sys
-from collections.abc import Mapping
-from typing import Any
+import warnings
+from collections.abc import Callable, Mapping
+from typing import Any, cast
 
 import aiohttp
 import attrs
@@ -75,11 +77,13 @@ class Transport:
         connections: int,
         max_body_bytes: int,
     ) -> None:
+        self._origin = url
         self._url = url.joinpath(*PATH.strip("/").split("/"))
         self._authorization = Secret(f"Bearer {token}")
         self._token = Secret(token)
         self._session = session
         self._owns_session = session is None
+        self._closing = asyncio.Lock()
         self._connections = connections
         self._max_body_bytes = max_body_bytes
 
@@ -112,11 +116,26 @@ class Transport:
         # must be neither cause nor context of ours.
         raise failure
 
+    def __del__(self, _warn: Callable[..., None] = warnings.warn) -> None:
+        if self._session is None or not self._owns_session or self._session.closed:
+            return
+        connector = cast("aiohttp.TCPConnector", self._session.connector)
+        # aiohttp would complain of a session and a connector, of which the user has never heard. The first step of
+        # closing closes the connections; nobody is there to wait for the others.
+        self._session.detach()
+        closing = connector.close()
+        with contextlib.suppress(StopIteration, RuntimeError):
+            closing.send(None)
+        closing.close()
+        _warn(
+            f"unclosed TasksClient of {self._origin}; use `async with`, or await close()", ResourceWarning, source=self
+        )
+
     async def close(self) -> None:
-        """Close the session, if it is our own."""
-        session, self._session = self._session, None
-        if session is not None and self._owns_session:
-            await session.close()
+        """Close the session, if it is our own. Whoever calls this while it is being closed waits for that, too."""
+        async with self._closing:
+            if self._session is not None and self._owns_session:
+                await self._session.close()
 
     async def _get(self, request: PageRequest, timer: asyncio.Timeout) -> Answer | None:
         session = self._opened()

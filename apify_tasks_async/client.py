@@ -32,6 +32,9 @@ __all__ = ["FollowOptions", "TasksClient", "WalkOptions", "iter_tasks"]
 
 DEFAULT_BASE_URL = "https://api.apify.com"
 
+LEAST_RATE = 1e-6
+"""Requests per second: one in eleven days. A rate far below that has an interval that no clock can count."""
+
 
 class WalkOptions(TypedDict, total=False):
     """The arguments of a walk: see `TasksClient.iter_pages`."""
@@ -114,7 +117,7 @@ class TasksClient:
             raise TypeError(f"session must be an aiohttp.ClientSession, got {session!r}")
         check_integer("concurrency", concurrency, least=1)
         if rate_limit is not None:
-            check_number("rate_limit", rate_limit, above=0)
+            check_number("rate_limit", rate_limit, above=0, least=LEAST_RATE)
         check_number("timeout", timeout, above=0)
         if not isinstance(retry, RetryPolicy):
             raise TypeError(f"retry must be a RetryPolicy, got {retry!r}")

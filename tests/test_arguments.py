@@ -400,6 +400,7 @@ def test_queries_are_never_shown(mark: str, before: str, after: str) -> None:
         ({"concurrency": 0}, ValueError, "concurrency must be at least 1, got 0"),
         ({"concurrency": True}, TypeError, "concurrency must be an integer, got True"),
         ({"rate_limit": 0}, ValueError, "rate_limit must be greater than 0, got 0"),
+        ({"rate_limit": 1e-310}, ValueError, "rate_limit must be at least 1e-06, got 1e-310"),
         ({"timeout": math.inf}, ValueError, "timeout must be finite, got inf"),
         ({"timeout": None}, TypeError, "timeout must be a number, got None"),
         ({"retry": 3}, TypeError, "retry must be a RetryPolicy, got 3"),
