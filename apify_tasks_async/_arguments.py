@@ -7,7 +7,7 @@ import ipaddress
 import math
 import re
 import sys
-from typing import Any
+from typing import Any, SupportsIndex
 
 from yarl import URL
 
@@ -62,9 +62,12 @@ def check_plain_function(name: str, value: Any) -> None:
 
 
 class Secret(str):
-    """A text that does not show in tracebacks with locals, which use `repr`."""
+    """A text that does not show in tracebacks with locals, which use `repr`, some of them that of the first letters."""
 
     __slots__ = ()
+
+    def __getitem__(self, key: SupportsIndex | slice) -> Secret:
+        return Secret(super().__getitem__(key))
 
     def __repr__(self) -> str:
         return "'***'"

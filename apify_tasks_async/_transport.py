@@ -7,7 +7,7 @@ import contextlib
 import sys
 import warnings
 from collections.abc import Callable, Mapping
-from typing import Any, cast
+from typing import Any
 
 import aiohttp
 import attrs
@@ -119,11 +119,9 @@ class Transport:
     def __del__(self, _warn: Callable[..., None] = warnings.warn) -> None:
         if self._session is None or not self._owns_session or self._session.closed:
             return
-        connector = cast("aiohttp.TCPConnector", self._session.connector)
-        # aiohttp would complain of a session and a connector, of which the user has never heard. The first step of
-        # closing closes the connections; nobody is there to wait for the others.
-        self._session.detach()
-        closing = connector.close()
+        # aiohttp would complain of a session, of which the user has never heard. The first step of closing closes the
+        # connections; nobody is there to wait for the others.
+        closing = self._session.close()
         with contextlib.suppress(StopIteration, RuntimeError):
             closing.send(None)
         closing.close()

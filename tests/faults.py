@@ -43,7 +43,7 @@ from apify_tasks_async import (
 )
 from apify_tasks_async.models import Task
 
-__all__ = ["FAULTS", "LIMIT", "TOKEN", "TRANSIENT", "Fault", "Met", "client_of", "tls_of", "trusting"]
+__all__ = ["FAULTS", "KINDS", "LIMIT", "TOKEN", "TRANSIENT", "Fault", "Met", "client_of", "tls_of", "trusting"]
 
 TOKEN = "planted-token-0123456789"
 """What the client sends, and what must show nowhere else."""
@@ -104,10 +104,10 @@ class Fault:
         return len(self.waits) + 1
 
 
-def client_of(met: Met, time: FakeTime, *, timeout: float = 30.0, **options: Any) -> TasksClient:
+def client_of(met: Met, time: FakeTime, token: str = TOKEN, *, timeout: float = 30.0, **options: Any) -> TasksClient:
     """Return a client with the default policy, whose waits take no time."""
     settings: dict[str, Any] = {"base_url": met.url, "session": met.session, "timeout": timeout}
-    client = TasksClient(TOKEN, **settings, max_body_bytes=LIMIT, rate_limit=None, **options)
+    client = TasksClient(token, **settings, max_body_bytes=LIMIT, rate_limit=None, **options)
     retrier = client._fetcher._retrier
     retrier.sleep, retrier.clock, retrier.uniform = time.sleep, time, lambda low, _: low
     client._fetcher._pace._clock = time
@@ -507,3 +507,6 @@ FAULTS = [*NO_WAY, *NO_ANSWER, *NO_PAGE, *REFUSALS, *WAITS, *WRONG_TYPES]
 
 TRANSIENT = [fault for fault in (*NO_ANSWER, *NO_PAGE, *REFUSALS, *WAITS) if fault.waits]
 """Those after which the server may well answer as it should."""
+
+KINDS = [*NO_WAY, *NO_ANSWER, *NO_PAGE, *REFUSALS, no_task("null", None, "expected an object, got null")]
+"""One of each kind, without the variations on the values of fields and headers."""

@@ -899,23 +899,3 @@ class TestRouting:
                 await client.count()
         assert kind is caught.type
         assert 3 == caught.value.attempts
-
-
-@pytest.mark.parametrize(
-    "make",
-    [
-        lambda token: TasksClient(token, base_url="ftp://host"),
-        lambda token: TasksClient(f"{token} "),
-        lambda token: TasksClient(token, concurrency=0),
-        lambda token: iter_tasks(token, base_url="ftp://host"),
-        lambda token: iter_tasks(token, page_size=0),
-    ],
-    ids=["client-url", "client-token", "client-concurrency", "function-url", "function-walk"],
-)
-def test_a_refusal_does_not_show_the_token_in_a_traceback_with_locals(make: Callable[[str], object]) -> None:
-    """Trackers record the locals of every frame: those of the library hold no token."""
-    with pytest.raises(ValueError) as caught:  # noqa: PT011  any will do
-        make("planted-token")
-    library = [frame for frame in caught.traceback if "apify_tasks_async" in str(frame.path)]
-    assert library
-    assert not [frame for frame in library if "planted-token" in repr(frame.frame.f_locals)]

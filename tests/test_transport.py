@@ -1,11 +1,7 @@
 """What becomes of everything that can happen between a request and its answer."""
 
 import asyncio
-import copy
-import itertools
-import pickle
 import threading
-import traceback
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -14,6 +10,7 @@ from typing import Any
 import aiohttp
 import pytest
 from faults import TOKEN, tls_of, trusting
+from leaks import leaks
 from raw_server import EMPTY_PAGE, RawServer, Reply, Then, chunked, message, raw
 from support import until
 from yarl import URL
@@ -53,29 +50,8 @@ async def failure_of(client: TasksClient) -> ApifyTasksError:
     """Return the error with which a request for a page ends, after having looked for the token in it."""
     with pytest.raises(ApifyTasksError) as info:
         await client.list_tasks()
-    assert [] == leaks(info.value)
+    assert [] == leaks(info.value, TOKEN)
     return info.value
-
-
-def leaks(error: BaseException) -> list[str]:
-    """Return every place of an error that shows the token, or leads to an exception of aiohttp's."""
-    places = {
-        "message": str(error),
-        "repr": repr(error),
-        "attributes": repr(vars(error)),
-        "pickle": repr(pickle.dumps(error)),
-        "copy": repr(copy.copy(error)),
-        "report": "".join(traceback.TracebackException.from_exception(error, capture_locals=True).format()),
-    }
-    frames = [frame for frame, _ in traceback.walk_tb(error.__traceback__)]
-    for frame in frames:
-        places[f"locals of {frame.f_code.co_qualname}"] = repr(list(frame.f_locals.items()))
-    chained = [kind for kind in (error.__cause__, error.__context__) if kind is not None]
-    return [
-        *(place for place, text in places.items() if TOKEN in text),
-        *(repr(type(kind)) for kind in chained if type(kind).__module__.startswith("aiohttp")),
-        *itertools.chain.from_iterable(map(leaks, chained)),
-    ]
 
 
 # What an answer repeats.
@@ -257,7 +233,7 @@ async def test_impossible_host_below(host: str) -> None:
     finally:
         await transport.close()
     assert "base_url cannot be used" in info.value.problem
-    assert [] == leaks(info.value)
+    assert [] == leaks(info.value, TOKEN)
 
 
 async def test_repr() -> None:
@@ -374,7 +350,7 @@ async def test_borrowed_middleware_that_raises() -> None:
     async with borrowed(message(), attempts=3, middlewares=[middleware]) as (server, client):
         with pytest.raises(KeyError, match="application/json") as info:
             await client.count()
-    assert ([], []) == (leaks(info.value), server.requests)
+    assert ([], []) == (leaks(info.value, TOKEN), server.requests)
 
 
 async def test_borrowed_disconnect() -> None:

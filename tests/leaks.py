@@ -1,0 +1,75 @@
+"""Where a secret may show: everything that a logger, a debugger or a tracker of errors writes of an object."""
+
+import copy
+import itertools
+import pickle
+import pprint
+import traceback
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
+from typing import Any
+
+from rich.traceback import Traceback
+
+__all__ = ["leaks", "places", "reports"]
+
+
+def leaks(thing: object, secret: str) -> list[str]:
+    """Return every place of an object that shows the secret, or leads from an error to one of aiohttp's."""
+    found = [place for place, text in places(thing).items() if secret in text]
+    if isinstance(thing, BaseException):
+        found += [name for name, text in reports(thing).items() if secret in text]
+        for error in filter(None, (thing.__cause__, thing.__context__)):
+            if type(error).__module__.startswith("aiohttp"):
+                found.append(repr(type(error)))
+            found += leaks(error, secret)
+    return found
+
+
+def places(thing: object) -> dict[str, str]:
+    """Return what the usual ways to write an object make of it, and of all of ours that can be reached from it."""
+    texts = {"str": str(thing), "repr": repr(thing), "pformat": pprint.pformat(thing)}
+    for path, value in _reachable("", thing, set()):
+        texts[f"repr{path}"] = repr(value)
+    with suppress(TypeError, pickle.PicklingError, AttributeError):
+        texts |= {f"pickle {protocol}": repr(pickle.dumps(thing, protocol)) for protocol in range(6)}
+        texts["copy"] = repr(copy.deepcopy(thing))
+    return texts
+
+
+def reports(error: BaseException) -> dict[str, str]:
+    """Return the reports of an error that show the locals of each frame, from the first one of ours on."""
+    start = error.__traceback__
+    while start and not start.tb_frame.f_globals["__name__"].startswith("apify_tasks_async"):
+        start = start.tb_next  # what the caller keeps in its variables is the caller's business
+    # What rich and structlog show of a long text is a piece of it.
+    trace = Traceback.extract(type(error), error, start, show_locals=True, locals_max_string=20)
+    shown = [node for stack in trace.stacks for frame in stack.frames for node in (frame.locals or {}).values()]
+    texts = {"rich": "\n".join(map(str, shown))}
+    report = traceback.TracebackException(type(error), error, start, capture_locals=True)
+    texts["traceback"] = "".join(report.format())
+    for frame, _ in traceback.walk_tb(start):
+        texts[f"locals of {frame.f_code.co_qualname}"] = repr(list(frame.f_locals.items()))
+    return texts
+
+
+def _reachable(path: str, thing: object, seen: set[int]) -> Iterator[tuple[str, object]]:
+    """Yield every value that a careless logger would find, which looks into containers and into objects of ours."""
+    if id(thing) in seen or path.count(".") > 8:
+        return
+    seen.add(id(thing))
+    yield path, thing
+    for name, value in _parts(thing):
+        yield from _reachable(f"{path}.{name}", value, seen)
+
+
+def _parts(thing: object) -> Iterable[tuple[str, Any]]:
+    if isinstance(thing, Mapping):
+        return ((str(key), value) for key, value in thing.items())
+    if isinstance(thing, list | tuple | set | frozenset):
+        return ((str(index), value) for index, value in enumerate(thing))
+    if not type(thing).__module__.startswith("apify_tasks_async"):
+        return ()
+    slots = itertools.chain.from_iterable(getattr(kind, "__slots__", ()) for kind in type(thing).__mro__)
+    names = {*getattr(thing, "__dict__", {}), *slots} - {"__weakref__"}
+    return ((name, getattr(thing, name)) for name in sorted(names) if hasattr(thing, name))

@@ -1,0 +1,218 @@
+"""The token shows nowhere but in the header of the request."""
+
+import asyncio
+import logging
+import os
+import sys
+import time
+import warnings
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from subprocess import PIPE, Popen
+from typing import Any
+
+import pytest
+from faults import KINDS, Fault, Met, client_of
+from leaks import leaks
+from raw_server import RawServer, message
+from support import FakeTime, until
+
+from apify_tasks_async import (
+    ApifyTasksError,
+    Attempt,
+    ClientClosedError,
+    ResponseError,
+    RetryPolicy,
+    TasksClient,
+    iter_tasks,
+)
+from apify_tasks_async._arguments import Secret
+from apify_tasks_async.testing import FakeApify, Hang, MalformedItem, Status
+
+SECRET = "planted-token-"
+"""What is looked for: the beginning, since some reports cut long texts."""
+
+TOKEN = SECRET + "0123456789" * 10
+"""Longer than what reports show of a text, so that one that cuts it would show a plain piece of it."""
+
+
+@pytest.fixture
+def log(caplog: pytest.LogCaptureFixture) -> pytest.LogCaptureFixture:
+    """Return what all loggers of the process say from DEBUG on."""
+    names = [None, "asyncio", "aiohttp", "apify_tasks_async", *logging.root.manager.loggerDict]
+    for name in names:
+        caplog.set_level(logging.DEBUG, logger=name)
+    return caplog
+
+
+@pytest.mark.parametrize("text", ["", "x", TOKEN])
+def test_secret(text: str) -> None:
+    """A secret is the text that it was made of, and shows neither itself nor a piece of itself."""
+    secret = Secret(text)
+    assert (text, text.encode(), f"Bearer {text}") == (secret, secret.encode(), f"Bearer {secret}")
+    assert ["'***'"] * 3 == [repr(secret), repr(secret[:5]), repr(secret[5:])]
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize("fault", KINDS, ids=lambda fault: fault.name)
+async def test_fault(fault: Fault, log: pytest.LogCaptureFixture) -> None:
+    """No fault brings the token into the error, a report of it with all locals, a log or a warning."""
+    loop = asyncio.get_running_loop()
+    loop.set_debug(True)
+    loop.slow_callback_duration = 0  # so that every callback is logged
+    attempts: list[Attempt] = []
+    with warnings.catch_warnings(record=True) as warned:
+        warnings.simplefilter("always")
+        async with (
+            fault.way(fault.reply) as met,
+            client_of(met, FakeTime(), TOKEN, timeout=fault.timeout, on_attempt=attempts.append) as client,
+        ):
+            with pytest.raises(ApifyTasksError) as caught:
+                await client.list_tasks()
+            assert [] == leaks(client, SECRET)
+    assert [] == leaks(caught.value, SECRET)
+    assert [] == [leak for attempt in attempts for leak in leaks(attempt, SECRET)]
+    assert SECRET not in log.text
+    assert SECRET not in repr([warning.message for warning in warned])
+    assert "Executing" in log.text
+
+
+REFUSED: dict[str, Callable[[str], object]] = {
+    "base URL": lambda token: TasksClient(token, base_url="ftp://host"),
+    "token": lambda token: TasksClient(f"{token} "),
+    "concurrency": lambda token: TasksClient(token, concurrency=0),
+    "base URL of the function": lambda token: iter_tasks(token, base_url="ftp://host"),
+    "page size of the function": lambda token: iter_tasks(token, page_size=0),
+}
+
+
+@pytest.mark.parametrize("make", REFUSED.values(), ids=REFUSED)
+def test_refusal(make: Callable[[str], object]) -> None:
+    """A report of a refused argument with the locals of the library's frames, even cut ones, holds no token."""
+    with pytest.raises(ValueError, match=r".") as caught:
+        make(TOKEN)
+    assert [] == leaks(caught.value, SECRET)
+
+
+def test_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The same holds for a token of the environment."""
+    monkeypatch.setenv("APIFY_TOKEN", TOKEN)
+    with pytest.raises(ValueError, match="concurrency") as caught:
+        TasksClient(concurrency=0)
+    assert [] == leaks(caught.value, SECRET)
+
+
+@pytest.mark.asyncio
+async def test_objects() -> None:
+    """No public object shows the token, at whichever moment of its life it is looked at, nor do the page tasks."""
+    attempts: list[Attempt] = []
+    async with FakeApify(tasks=100, token=TOKEN) as api:
+        api.fail(Hang(), offset=20)
+        api.fail(Status(503, retry_after=0))
+        client = TasksClient(TOKEN, base_url=api.url, retry=RetryPolicy(base_delay=0), on_attempt=attempts.append)
+        things: list[Any] = [client, client.stats]
+        assert [] == found_in(things)
+        pages, follower = client.iter_pages(page_size=10), client.follow_pages()
+        page = await anext(pages)
+        things += [pages, follower, page, page.items, page.bookmark, await anext(follower), client.stats, attempts]
+        await until(lambda: api.in_flight)
+        tasks = [task for task in asyncio.all_tasks() if task.get_name().startswith("apify_tasks_async")]
+        frames = [frame for task in tasks for frame in task.get_stack()]
+        assert tasks
+        things += [repr(tasks), *(frame.f_locals for frame in frames)]
+        assert [] == found_in(things)
+        await client.close()
+        with pytest.raises(ClientClosedError) as caught:
+            await client.count()
+        assert [] == found_in([*things, caught.value])
+
+
+def found_in(things: list[Any]) -> list[str]:
+    """Return where the objects show the token."""
+    return [f"{type(thing).__name__}: {leak}" for thing in things for leak in leaks(thing, SECRET)]
+
+
+@pytest.mark.asyncio
+async def test_log_of_a_walk(log: pytest.LogCaptureFixture) -> None:
+    """A walk with every loss that it can bear, logged by every logger there is, leaves no token in the log."""
+    asyncio.get_running_loop().set_debug(True)
+    async with FakeApify(tasks=100, token=TOKEN) as api:
+        api.fail(Status(503, message=f"Bearer {TOKEN}"), times=2)
+        api.fail(MalformedItem(), offset=20)
+        async with TasksClient(TOKEN, base_url=api.url, retry=RetryPolicy(base_delay=0)) as client:
+            assert 99 == len(await client.all_tasks(page_size=10, on_invalid="skip"))
+    assert {"INFO", "DEBUG", "WARNING"} <= {record.levelname for record in log.records}
+    assert SECRET not in log.text
+    assert [] == [record for record in log.records if SECRET in repr(vars(record))]
+
+
+@pytest.mark.asyncio
+async def test_echo() -> None:
+    """What the server says of the token is hidden in every part of the error."""
+    document = b'{"error": {"type": "no-%b", "message": "there is no %b"}}' % (TOKEN.encode(), TOKEN.encode())
+    async with (
+        RawServer(message(document, status="403 Forbidden")) as server,
+        client_of(Met(server, server.url), FakeTime(), TOKEN) as client,
+    ):
+        with pytest.raises(ResponseError) as caught:
+            await client.count()
+    assert ("no-***", "there is no ***") == (caught.value.type, caught.value.message)
+    assert [] == leaks(caught.value, SECRET)
+
+
+def command(api: FakeApify, folder: Path, *arguments: str) -> Popen[str]:
+    """Start the command line, with the token in a file."""
+    (folder / "token").write_text(TOKEN)
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("APIFY_")}
+    line = [sys.executable, "-X", "dev", "-m", "apify_tasks_async", *arguments, "--verbose"]
+    line += ["--token-file", str(folder / "token"), "--base-url", api.url]
+    return Popen(line, env=environment, stdout=PIPE, stderr=PIPE, text=True)
+
+
+@pytest.fixture
+def api() -> Iterator[FakeApify]:
+    """Return an API in a thread of its own."""
+    with FakeApify(tasks=6, token=TOKEN) as api:
+        yield api
+
+
+OUTCOMES = {
+    "nothing": ([], 0),
+    "an outage that passes": ([Status(503, retry_after=0, message=TOKEN)], 0),
+    "a refusal": ([Status(401, message=f"no user has {TOKEN}")], 4),
+    "a redirect": ([Status(302, body=TOKEN)], 1),
+    "an item that is none": ([MalformedItem()], 1),
+}
+
+
+@pytest.mark.parametrize(("faults", "code"), OUTCOMES.values(), ids=OUTCOMES)
+def test_command_line(api: FakeApify, tmp_path: Path, faults: list[Any], code: int) -> None:
+    """The command line shows the token neither on stdout nor on stderr, however much it says."""
+    for fault in faults:
+        api.fail(fault)
+    process = command(api, tmp_path, "list")
+    out, err = process.communicate(timeout=30)
+    assert code == process.returncode
+    assert "apify-tasks: " in err
+    assert SECRET not in out + err
+
+
+def test_ps(api: FakeApify, tmp_path: Path) -> None:
+    """The token shows neither in the arguments nor in the environment of a running command."""
+    api.fail(Hang(), times=None)
+    process = command(api, tmp_path, "count")
+    try:
+        while not api.in_flight:
+            assert process.poll() is None
+            time.sleep(0.001)
+        # As far as the operating system tells.
+        shown = {
+            path.name: path.read_text()
+            for name in ("cmdline", "environ")
+            for path in Path(f"/proc/{process.pid}").glob(name)
+        }
+    finally:
+        process.kill()
+        process.communicate()
+    assert [] == [name for name, text in shown.items() if SECRET in text]
+    assert "--token-file" in shown.get("cmdline", "--token-file")
