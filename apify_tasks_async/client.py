@@ -18,6 +18,7 @@ from apify_tasks_async._arguments import (
     check_token,
     conceal,
     normalise_base_url,
+    shown,
 )
 from apify_tasks_async._fetch import ClientStats, Fetcher
 from apify_tasks_async._pages import OnInvalid, PageFollower, PageIterator
@@ -114,13 +115,13 @@ class TasksClient:
             base_url = os.environ.get("APIFY_API_BASE_URL") or DEFAULT_BASE_URL
         url = normalise_base_url(base_url, allow_insecure=allow_insecure)
         if session is not None and not isinstance(session, aiohttp.ClientSession):
-            raise TypeError(f"session must be an aiohttp.ClientSession, got {session!r}")
+            raise TypeError(f"session must be an aiohttp.ClientSession, got {shown(session)}")
         check_integer("concurrency", concurrency, least=1)
         if rate_limit is not None:
             check_number("rate_limit", rate_limit, above=0, least=LEAST_RATE)
         check_number("timeout", timeout, above=0)
         if not isinstance(retry, RetryPolicy):
-            raise TypeError(f"retry must be a RetryPolicy, got {retry!r}")
+            raise TypeError(f"retry must be a RetryPolicy, got {shown(retry)}")
         check_integer("max_body_bytes", max_body_bytes, least=1)
         if on_attempt is not None:
             check_plain_function("on_attempt", on_attempt)
@@ -267,7 +268,7 @@ class TasksClient:
         walk = Walk(desc=desc, offset=offset, limit=limit, page_size=page_size, exact=exact, after=after)
         if on_invalid not in ("raise", "skip"):
             if not callable(on_invalid):
-                raise ValueError(f"on_invalid must be 'raise', 'skip' or a function, got {on_invalid!r}")
+                raise ValueError(f"on_invalid must be 'raise', 'skip' or a function, got {shown(on_invalid)}")
             check_plain_function("on_invalid", on_invalid)
         return PageIterator(self._fetcher, walk, on_invalid)
 

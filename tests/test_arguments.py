@@ -18,6 +18,7 @@ from apify_tasks_async._arguments import (
     check_plain_function,
     check_token,
     normalise_base_url,
+    shown,
 )
 
 TOKEN = "apify_api_0123456789abcdefghijklmnopqrstuvwxyz"
@@ -118,6 +119,31 @@ def test_other_types_are_no_booleans(value: Any) -> None:
         check_boolean("desc", value)
 
     assert f"desc must be True or False, got {value!r}" == str(caught.value)
+
+
+class Unshowable:
+    """Has no representation."""
+
+    def __repr__(self) -> str:
+        raise LookupError
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [
+        (True, "True"),
+        (2**64 - 1, "18446744073709551615"),
+        (TOO_LARGE, "an integer of 16610 bits"),
+        ([TOO_LARGE], "an object of list"),
+        (Unshowable(), "an object of Unshowable"),
+        ("x" * 10**6, f"'{'x' * 199}..."),
+        (type("X", (), {"__repr__": lambda _: "two\nlines"})(), "two lines"),
+    ],
+    ids=["boolean", "integer", "giant", "list of a giant", "none", "too long", "two lines"],
+)
+def test_values_in_messages(value: object, expected: str) -> None:
+    """Whatever a value is, a message shows it on one line of bounded length."""
+    assert expected == shown(value)
 
 
 async def asynchronous(_: object) -> None:

@@ -14,8 +14,6 @@ import aiohttp
 import attrs
 import pytest
 from aioresponses import aioresponses
-from hypothesis import given, settings
-from hypothesis import strategies as st
 from support import MakeClient, until
 
 from apify_tasks_async import (
@@ -35,7 +33,6 @@ from apify_tasks_async import (
     Task,
     TasksClient,
     TransportError,
-    WalkOptions,
     iter_tasks,
 )
 from apify_tasks_async.testing import FakeApify, Hang, MalformedItem, Status, make_task
@@ -260,70 +257,6 @@ class TestArguments:
         """What iterates over tasks is an asynchronous generator."""
         assert inspect.isasyncgen(TasksClient(TOKEN).iter_tasks())
         assert inspect.isasyncgen(iter_tasks(TOKEN))
-
-
-JUNK = (
-    st.none()
-    | st.booleans()
-    | st.integers()
-    | st.integers(-5, 1005)
-    | st.sampled_from([10**30, 10**400, -(10**5000), 0, 1, 3, 4, 5])
-    | st.floats()
-    | st.text()
-    | st.text().map("https://{}".format)
-    | st.binary()
-    | st.lists(st.integers())
-    | st.sampled_from(["raise", "skip", BOOKMARK, RetryPolicy(), print, object(), int, "1"])
-)
-"""Anything that somebody may pass."""
-
-DOCUMENTED = (TypeError, ValueError, ApifyTasksError)
-
-
-class TestAnyArguments:
-    """Whatever the arguments are, only documented errors come out."""
-
-    @given(
-        options=st.fixed_dictionaries({}, optional=dict.fromkeys(inspect.signature(TasksClient).parameters, JUNK)),
-    )
-    def test_client(self, options: dict[str, Any]) -> None:
-        """A client is created, or refused with a documented error."""
-        try:
-            client = TasksClient(**({"token": TOKEN} | options))
-        except DOCUMENTED:
-            pass
-        else:
-            assert "open" in repr(client)
-
-    @pytest.mark.asyncio
-    @settings(deadline=None)
-    @given(options=st.fixed_dictionaries({}, optional=dict.fromkeys(WalkOptions.__annotations__, JUNK)))
-    async def test_walk(self, options: dict[str, Any]) -> None:
-        """A walk delivers a part of the list, or is refused with a documented error."""
-        async with FakeApify(tasks=3) as api, TasksClient(api.token, base_url=api.url) as client:
-            try:
-                walk = client.iter_tasks(**options)
-            except DOCUMENTED:
-                assert [] == api.requests
-            else:
-                assert {task async for task in walk} <= set(api.tasks)
-
-    @pytest.mark.asyncio
-    @settings(deadline=None)
-    @given(
-        options=st.fixed_dictionaries(
-            {}, optional=dict.fromkeys(["offset", "limit", "desc"], JUNK | st.integers(0, 1000))
-        )
-    )
-    async def test_list_tasks(self, options: dict[str, Any]) -> None:
-        """A page is a part of the list, or is refused with a documented error."""
-        async with FakeApify(tasks=3) as api, TasksClient(api.token, base_url=api.url) as client:
-            try:
-                page = await client.list_tasks(**options)
-            except DOCUMENTED:
-                assert [] == api.requests
-            else:
-                assert {*page} <= set(api.tasks)
 
 
 @pytest.mark.asyncio

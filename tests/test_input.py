@@ -1,0 +1,239 @@
+"""Whatever comes in, from the caller or from the server, only the documented errors come out."""
+
+import inspect
+import json
+from collections.abc import Callable
+from typing import Any
+
+import attrs
+import pytest
+from documents import json_values, moments, page_document, property_test, task_document, task_documents
+from hypothesis import given
+from hypothesis import strategies as st
+from raw_server import RawServer, Reply, Then, encoded, message
+
+from apify_tasks_async import (
+    ApifyTasksError,
+    Bookmark,
+    RetryPolicy,
+    Task,
+    TaskPage,
+    TasksClient,
+    TaskStats,
+    converter,
+    iter_tasks,
+)
+from apify_tasks_async.client import FollowOptions, WalkOptions
+from apify_tasks_async.testing import FakeApify
+
+TOKEN = "input-token"
+
+CLIENT = (*inspect.signature(TasksClient).parameters, "no token")
+WALK = tuple(WalkOptions.__annotations__)
+FOLLOW = tuple(FollowOptions.__annotations__)
+"""What the message of a refused argument begins with."""
+
+DOCUMENTED = (TypeError, ValueError, ApifyTasksError)
+"""What a refused argument raises."""
+
+BOOKMARKS = st.builds(Bookmark, moments, st.frozensets(st.text()), st.integers(0, 10**6), desc=st.booleans())
+
+JUNK = (
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.integers(-5, 1005)
+    | st.sampled_from([10**30, 10**400, 0, 1, 3, 4, 5])
+    | st.floats()
+    | st.text()
+    | st.text().map("https://{}".format)
+    | st.binary()
+    | st.lists(st.integers())
+    | BOOKMARKS
+    | st.sampled_from(["raise", "skip", RetryPolicy(), print, object(), int, "1"])
+)
+"""Anything that somebody may pass."""
+
+GIANTS = st.sampled_from([-(10**5000), [10**5000]])
+"""What Python refuses to write."""
+
+
+def options_of(*names: str) -> st.SearchStrategy[dict[str, Any]]:
+    """Return anything for some of the arguments."""
+    return st.fixed_dictionaries({}, optional={name: JUNK if name == "after" else JUNK | GIANTS for name in names})
+
+
+def arguments_of(function: Callable[..., object]) -> st.SearchStrategy[dict[str, Any]]:
+    """Return anything for some of the arguments of a function."""
+    return options_of(*inspect.signature(function).parameters)
+
+
+def attempt(call: Callable[[], object], *words: str) -> None:
+    """Make a call, which may be refused with a documented error: one printable line that begins with such a word."""
+    try:
+        call()
+    except DOCUMENTED as error:
+        text = str(error)
+        assert (True, True) == (text.isprintable(), text.startswith(words)), text
+
+
+class TestArguments:
+    """Whatever the arguments are, they are accepted or refused before any request."""
+
+    @given(arguments_of(TasksClient))
+    @property_test
+    def test_client(self, options: dict[str, Any]) -> None:
+        """A client is created, or refused with a documented error."""
+        attempt(lambda: TasksClient(**({"token": TOKEN} | options)), *CLIENT)
+
+    @given(arguments_of(RetryPolicy))
+    @property_test
+    def test_retry_policy(self, options: dict[str, Any]) -> None:
+        """A policy is one with which a client works, or refused with a documented error."""
+        attempt(lambda: RetryPolicy(**options), *attrs.fields_dict(RetryPolicy))
+
+    @given(JUNK | json_values.map(json.dumps))
+    @property_test
+    def test_bookmark(self, text: Any) -> None:
+        """A text is a bookmark, or refused with a documented error."""
+        attempt(lambda: Bookmark.from_json(text), "not a usable bookmark: ")
+
+    @pytest.mark.parametrize("model", [Task, TaskStats, TaskPage, Bookmark])
+    @given(st.data())
+    @property_test
+    def test_models(self, model: type, data: st.DataObject) -> None:
+        """A model is created, or refused with a documented error."""
+        options = data.draw(arguments_of(model))
+        attempt(lambda: model(**options), "")
+
+    @pytest.mark.parametrize("model", [Task, TaskStats, TaskPage])
+    @given(json_values | task_documents)
+    @property_test
+    def test_structure(self, model: type, value: Any) -> None:
+        """A JSON value is a model, or refused with a ValueError."""
+        try:
+            converter.structure(value, model)
+        except ValueError as error:
+            assert str(error)  # noqa: PT017  what it says is another test's
+
+
+CALLS: dict[str, Callable[[TasksClient, dict[str, Any]], Any]] = {
+    "iter_pages": lambda client, options: client.iter_pages(**options),
+    "iter_tasks": lambda client, options: client.iter_tasks(**options),
+    "follow_pages": lambda client, options: client.follow_pages(**options),
+    "follow_tasks": lambda client, options: client.follow_tasks(**options),
+    "function": lambda _, options: iter_tasks(TOKEN, **options),
+}
+"""Calls that return an iterator, and refuse what is wrong at once, where no event loop runs yet."""
+
+
+@pytest.mark.parametrize("name", CALLS)
+@given(st.data())
+@property_test
+def test_iterators(name: str, data: st.DataObject) -> None:
+    """An iterator is returned, or the call refused with a documented error, before anything is sent."""
+    names = FOLLOW if name.startswith("follow") else WALK
+    client = TasksClient(TOKEN)
+    options = data.draw(options_of(*names))
+    attempt(lambda: CALLS[name](client, options), *WALK, *FOLLOW, "no token")
+    assert 0 == client.stats.requests
+
+
+@pytest.mark.asyncio
+@given(options_of(*WALK))
+@property_test
+async def test_walk(options: dict[str, Any]) -> None:
+    """A walk delivers a part of the list, or is refused before any request."""
+    async with FakeApify(tasks=3) as api, TasksClient(api.token, base_url=api.url) as client:
+        try:
+            assert {*await client.all_tasks(**options)} <= {*api.tasks}
+        except DOCUMENTED as error:
+            assert str(error).startswith((*WALK, *FOLLOW))  # noqa: PT017  any of them will do
+            assert [] == api.requests
+
+
+@pytest.mark.asyncio
+@given(options_of("offset", "limit", "desc"))
+@property_test
+async def test_list_tasks(options: dict[str, Any]) -> None:
+    """A page is a part of the list, or is refused before any request."""
+    async with FakeApify(tasks=3) as api, TasksClient(api.token, base_url=api.url) as client:
+        try:
+            assert {*await client.list_tasks(**options)} <= {*api.tasks}
+        except DOCUMENTED as error:
+            assert str(error).startswith((*WALK, *FOLLOW))  # noqa: PT017  any of them will do
+            assert [] == api.requests
+
+
+PAGE = json.dumps(page_document(*(task_document(id=str(number)) for number in range(3)))).encode()
+
+LINES = st.text(st.characters(codec="latin-1", exclude_categories=["Cc"]), max_size=30)
+"""What may stand in a header."""
+
+
+def damaged(data: tuple[int, int, bytes]) -> bytes:
+    """Return the page with some of its bytes replaced."""
+    start, length, junk = data
+    return PAGE[:start] + junk + PAGE[start + length :]
+
+
+items = st.lists(
+    st.builds(lambda item, changes: item | changes, task_documents, st.dictionaries(st.text(), json_values, max_size=2))
+    | st.builds(lambda name, value: task_document(**{name: value}), st.sampled_from([*task_document()]), json_values)
+    | json_values,
+    max_size=4,
+)
+
+shaped = st.builds(
+    lambda items, changes: {"data": page_document(*items)["data"] | changes},
+    items,
+    st.dictionaries(st.sampled_from([*page_document()["data"]]), json_values | st.integers(-1, 5), max_size=3),
+)
+"""Documents that are nearly a page."""
+
+BODIES = (
+    st.binary()
+    | st.tuples(st.integers(0, len(PAGE)), st.integers(0, 50), st.binary(max_size=20)).map(damaged)
+    | shaped.map(json.dumps).map(str.encode)
+    | json_values.map(json.dumps).map(str.encode)
+)
+
+REPLIES = (
+    st.builds(message, BODIES)
+    | st.builds(encoded, BODIES, st.sampled_from(["gzip", "deflate", "br", "identity", "x"]))
+    | st.builds(
+        lambda body, code, line: message(body, f"Retry-After: {line}", f"Location: {line}", status=f"{code} {line}"),
+        BODIES,
+        st.integers(200, 599),
+        LINES,
+    )
+    | st.builds(lambda data: Reply([data], Then.CLOSE), st.binary())
+    | st.builds(lambda data: Reply([b"HTTP/1.1 200 OK\r\n", data], Then.CLOSE), st.binary())
+)
+"""Whatever a server may answer."""
+
+READERS: dict[str, Callable[[TasksClient], Any]] = {
+    "list_tasks": lambda client: client.list_tasks(),
+    "all_tasks": lambda client: client.all_tasks(),
+    "all_tasks, exact": lambda client: client.all_tasks(exact=True, page_size=4, on_invalid="skip"),
+}
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize("read", READERS.values(), ids=READERS)
+@given(st.data())
+@property_test
+async def test_answers(read: Callable[[TasksClient], Any], data: st.DataObject) -> None:
+    """Whatever the server answers, tasks come out, or one of our errors."""
+    reply = data.draw(REPLIES)
+    retry = RetryPolicy(attempts=1)
+    async with (
+        RawServer(reply) as server,
+        TasksClient(TOKEN, base_url=server.url, retry=retry, rate_limit=None, max_body_bytes=2**16) as client,
+    ):
+        try:
+            tasks = await read(client)
+        except ApifyTasksError as error:
+            assert (True, False) == (str(error).isprintable(), TOKEN in str(error))  # noqa: PT017  any of them will do
+        else:
+            assert {Task} >= {type(task) for task in tasks}
