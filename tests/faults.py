@@ -43,7 +43,19 @@ from apify_tasks_async import (
 )
 from apify_tasks_async.models import Task
 
-__all__ = ["FAULTS", "KINDS", "LIMIT", "TOKEN", "TRANSIENT", "Fault", "Met", "client_of", "tls_of", "trusting"]
+__all__ = [
+    "BACKOFF",
+    "FAULTS",
+    "KINDS",
+    "LIMIT",
+    "TOKEN",
+    "TRANSIENT",
+    "Fault",
+    "Met",
+    "client_of",
+    "tls_of",
+    "trusting",
+]
 
 TOKEN = "planted-token-0123456789"
 """What the client sends, and what must show nowhere else."""

@@ -4,14 +4,22 @@ import asyncio
 import tracemalloc
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
+from pathlib import Path
 
 import attrs
 import pytest
-from faults import FAULTS, LIMIT, TRANSIENT, Fault, Met, client_of
+from faults import BACKOFF, FAULTS, LIMIT, TRANSIENT, Fault, Met, client_of
 from raw_server import RawServer, Then, message
 from support import FakeTime, until
 
-from apify_tasks_async import ApifyTasksError, AuthenticationError, RateLimitedError
+from apify_tasks_async import (
+    ApifyTasksError,
+    AuthenticationError,
+    RateLimitedError,
+    RequestTimeoutError,
+    RetryPolicy,
+)
+from apify_tasks_async._transport import MAX_ERROR_SECONDS
 
 pytestmark = pytest.mark.asyncio
 
@@ -108,3 +116,69 @@ async def test_the_body_of_an_error_is_not_waited_for_long(monkeypatch: pytest.M
     ):
         with pytest.raises(AuthenticationError):
             await client.count()
+
+
+ROWS = {
+    "unknown host, refused or broken connection, no TLS": [
+        "unknown host", "refused", "no TLS", "closed before a byte", "reset before a byte", "reset within the body",
+    ],
+    "a certificate that is untrusted, expired or another host's": [
+        "certificate untrusted", "certificate expired", "certificate of another host",
+    ],
+    "a truncated body, bad chunks, bad compression, no HTTP, headers without an end": [
+        "closed within the body", "chunks without an end", "a bad chunk size", "no gzip at all", "no brotli at all",
+        "another protocol", "headers without an end",
+    ],
+    "silence, or a body that drips": ["silent", "silent within the body", "dripping body", "silent where TLS is due"],
+    "a body without an end, a gzip or brotli bomb": ["a body without an end", "gzip bomb", "brotli bomb"],
+    "200 with nothing, HTML, other JSON, a `count` that lies; 204": [
+        "nothing", "HTML", "NaN", "invalid UTF-8", "an integer of 5,000 digits", "100,000 nested arrays",
+        "truncated gzip, well framed", "data missing", "a count that lies", "204",
+    ],
+    "one item that is no task": ["task, null", "task, name missing", "task, name: expected a string, got null"],
+    "400, 401, 403, 404, another 4xx": ["400", "401", "403", "404", "405"],
+    "the same, and its body hangs": ["an error that hangs", "an error that drips"],
+    "3xx, wherever to": [
+        "301", "302", "307", "a redirect to another host", "a redirect to plain http", "a redirect from https to http",
+    ],
+    "429": ["429"],
+    "429 or 503, `Retry-After: 7`": ["Retry-After: 7 seconds, 429", "Retry-After: 7 seconds, 503"],
+    "429 or 503, `Retry-After: 3600`": ["Retry-After: an hour, 429", "Retry-After: an hour, 503"],
+    "5xx, with or without a body": ["500", "502", "503", "a gateway's page", "an error without a body"],
+}  # fmt: skip
+"""What the README promises, and the faults that show it."""
+
+
+def row(label: str, faults: list[Fault]) -> str:
+    """Return the line of the README's table for some faults of one behaviour."""
+    kinds = {fault.error for fault in faults}
+    kind = next(base for base in faults[0].error.__mro__ if all(issubclass(each, base) for each in kinds))
+    error = f"`{kind.__name__}`" if kinds == {kind} else f"a `{kind.__name__}`"
+    (attempts,) = {fault.attempts for fault in faults}
+    (waits,) = {fault.waits for fault in faults}
+    (hangs,) = {fault.timeout < MAX_ERROR_SECONDS for fault in faults}
+    if hangs and kind is RequestTimeoutError:
+        longest = f"{RetryPolicy().deadline:g} s"
+    elif hangs:
+        longest = f"{MAX_ERROR_SECONDS:g} s"
+    elif waits:
+        # Chance makes our own waits up to twice as long.
+        longest = f"{sum(max(wait, 2 * low) for wait, low in zip(waits, BACKOFF, strict=True)):g} s"
+    else:
+        longest = "at once"
+    return f"| {label} | {error} | {attempts} | {longest} |"
+
+
+@pytest.mark.parametrize("label", ROWS)
+async def test_readme(label: str) -> None:
+    """The README's table says what the faults show."""
+    by_name = {fault.name: fault for fault in FAULTS}
+    readme = (Path(__file__).parent.parent / "README.md").read_text()
+    assert row(label, [by_name[name] for name in ROWS[label]]) in readme.splitlines()
+
+
+async def test_readme_has_no_other_rows() -> None:
+    """Each line of the README's table is one that the faults show."""
+    readme = (Path(__file__).parent.parent / "README.md").read_text()
+    table = readme.partition("| what happens |")[2].partition("\n\n")[0].splitlines()[2:]
+    assert list(ROWS) == [line.split(" | ")[0].removeprefix("| ") for line in table]
