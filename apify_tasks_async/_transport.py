@@ -6,7 +6,8 @@ import asyncio
 import contextlib
 import sys
 import warnings
-from collections.abc import Callable, Mapping
+import weakref
+from collections.abc import Mapping
 from typing import Any
 
 import aiohttp
@@ -116,19 +117,6 @@ class Transport:
         # must be neither cause nor context of ours.
         raise failure
 
-    def __del__(self, _warn: Callable[..., None] = warnings.warn) -> None:
-        if self._session is None or not self._owns_session or self._session.closed:
-            return
-        # aiohttp would complain of a session, of which the user has never heard. The first step of closing closes the
-        # connections; nobody is there to wait for the others.
-        closing = self._session.close()
-        with contextlib.suppress(StopIteration, RuntimeError):
-            closing.send(None)
-        closing.close()
-        _warn(
-            f"unclosed TasksClient of {self._origin}; use `async with`, or await close()", ResourceWarning, source=self
-        )
-
     async def close(self) -> None:
         """Close the session, if it is our own. Whoever calls this while it is being closed waits for that, too."""
         async with self._closing:
@@ -165,6 +153,8 @@ class Transport:
                 timeout=aiohttp.ClientTimeout(total=None),
                 headers={"User-Agent": USER_AGENT},
             )
+            # It holds the session, so that the garbage collector cannot come upon the session first.
+            weakref.finalize(self, _drop, self._session, str(self._origin))
         return self._session
 
     async def _read_error(self, response: aiohttp.ClientResponse, timer: asyncio.Timeout) -> bytes:
@@ -213,6 +203,20 @@ _FAILURES: list[tuple[tuple[type[Exception], ...], type[ApifyTasksError], str]] 
     ((aiohttp.ClientResponseError,), TransportError, "the response cannot be read:"),
     ((aiohttp.ClientPayloadError,), TransportError, "the response broke off or is garbled:"),
 ]
+
+
+def _drop(session: aiohttp.ClientSession, origin: str) -> None:
+    """Say which client was not closed; aiohttp would complain of a session, of which the user has never heard."""
+    if session.closed:
+        return
+    closing = session.close()
+    # The first step closes the connections; nobody is there to wait for the others.
+    with contextlib.suppress(StopIteration, RuntimeError):
+        closing.send(None)
+    closing.close()
+    warnings.warn(
+        f"unclosed TasksClient of {origin}; use `async with`, or await close()", ResourceWarning, stacklevel=2
+    )
 
 
 async def _read(stream: aiohttp.StreamReader, most: int) -> bytes | None:
