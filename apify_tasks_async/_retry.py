@@ -230,6 +230,8 @@ class _Run(Generic[T]):
             self._tell(error, None)
             # The frames of tenacity hold on to the error, which would hold on to them, and they to the client.
             raise error.with_traceback(None)  # noqa: B904  it is the same one
+        finally:
+            retrying.iter_state.reset()  # what it holds refers to itself, and to the client
         self._retrier.budget.refund()
         self._tell(None, None)
         return result

@@ -812,18 +812,20 @@ class TestMemory:
         assert iterator() is None
 
     @pytest.mark.usefixtures("_no_collector")
-    @pytest.mark.parametrize("fault", [Status(403), Status(503), MalformedItem()], ids=str)
-    async def test_list_tasks(self, api: FakeApify, fault: Status | MalformedItem) -> None:
-        """A client whose request failed is freed by the counting of references."""
-        client = TasksClient(api.token, base_url=api.url, retry=RetryPolicy(attempts=1))
-        alive = weakref.ref(client)
-        api.fail(fault)
+    @pytest.mark.parametrize("attempts", [1, 2])
+    @pytest.mark.parametrize("fault", [None, Status(403), Status(503), MalformedItem()], ids=str)
+    async def test_list_tasks(self, api: FakeApify, fault: Status | MalformedItem | None, attempts: int) -> None:
+        """A client whose request ended, in whichever way, is freed by the counting of references, with all it holds."""
+        client = TasksClient(api.token, base_url=api.url, retry=RetryPolicy(attempts=attempts, base_delay=0))
+        alive = [weakref.ref(client), weakref.ref(client._fetcher)]
+        if fault is not None:
+            api.fail(fault)
         with contextlib.suppress(ApifyTasksError):
             await client.list_tasks()
         await client.close()
         del client
         await nothing_in_flight(api)
-        assert alive() is None
+        assert [None, None] == [reference() for reference in alive]
 
 
 class TestPrefetch:
