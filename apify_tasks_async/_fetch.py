@@ -15,7 +15,13 @@ from apify_tasks_async._pace import Pace
 from apify_tasks_async._protocol import CheckedPage, PageRequest, Slice, check_response
 from apify_tasks_async._retry import Attempt, Outcome, Retrier
 from apify_tasks_async._transport import Transport
-from apify_tasks_async.errors import ClientClosedError, ConfigurationError, RateLimitedError, TransportError
+from apify_tasks_async.errors import (
+    ApifyTasksError,
+    ClientClosedError,
+    ConfigurationError,
+    RateLimitedError,
+    TransportError,
+)
 
 __all__ = ["ClientStats", "Fetcher", "cancelled", "logger"]
 
@@ -131,9 +137,12 @@ class Fetcher:
         if task.cancelled():
             raise TransportError("the request was cancelled from outside", **request.where())
         try:
-            return task.result().read()
+            response = task.result().read()
         finally:
             del task  # its exception's traceback leads here: a cycle
+        for error in response.invalid:
+            self._transport.conceal(error)
+        return response
 
     async def close(self) -> None:
         """Cancel all pages, and close the transport."""
@@ -158,7 +167,11 @@ class Fetcher:
             answer = await self._transport.get(request, min(self._timeout, seconds_left))
             self.counts["bytes_received"] += len(answer.body)
             self._pace.told(answer.headers.get("X-RateLimit-Limit"))
-            return check_response(request, answer.status, answer.headers, answer.body)
+            try:
+                return check_response(request, answer.status, answer.headers, answer.body)
+            except ApifyTasksError as error:
+                self._transport.conceal(error)
+                raise
 
         def report(outcome: Outcome) -> None:
             if isinstance(outcome.error, RateLimitedError):

@@ -23,6 +23,7 @@ from apify_tasks_async.errors import (
     CertificateError,
     ClientClosedError,
     ConfigurationError,
+    InvalidTaskError,
     RequestTimeoutError,
     ResponseTooLargeError,
     TransportError,
@@ -167,6 +168,13 @@ class Transport:
         except (aiohttp.ClientError, OSError):
             return b""  # the status says enough
         return self._hidden((body or b"").decode("latin-1")).encode("latin-1")
+
+    def conceal(self, error: ApifyTasksError) -> None:
+        """Take the token out of what an error says, in case the server has repeated it in a page."""
+        error.problem = self._hidden(error.problem)
+        error.args = (error.problem,)
+        if isinstance(error, InvalidTaskError):
+            error.problems = tuple(map(self._hidden, error.problems))
 
     def _hidden(self, text: str) -> str:
         """Return a text of the server's without the token, which it may repeat."""

@@ -19,7 +19,7 @@ from datetime import datetime, timedelta
 
 import attrs
 
-from apify_tasks_async._arguments import check_boolean, check_integer
+from apify_tasks_async._arguments import check_boolean, check_integer, shown
 from apify_tasks_async._protocol import MAX_LIMIT, Item, PageRequest, Slice
 from apify_tasks_async.errors import DriftError, InvalidResponseError
 from apify_tasks_async.models import Bookmark, Task
@@ -124,6 +124,7 @@ class Walk:
         self._total: int | None = None
         self._alone = True  # the first page, and each re-read: more is planned only once it was accepted
         self._rereads = 0  # since the last new item
+        self._vanished = 0  # items of the list, as far as the totals tell, during those
         self._fruitless = 0  # responses since the last new item
         self._pages_to_cross = 0  # in the list, when the first of them came
         self._position = offset if after is None else self._before_frontier()
@@ -247,7 +248,7 @@ class Walk:
         self._alone = False
         self.finished = self._is_last(request, response, fresh) or self._remaining == 0
         if fresh:
-            self._rereads = self._fruitless = 0
+            self._rereads = self._fruitless = self._vanished = 0
         elif not self.finished:
             self._endure(request, response)
         step = Step(request, response, keys, fresh, self._frontier, restarted=False)
@@ -279,9 +280,10 @@ class Walk:
     def _reread(self, request: PageRequest, response: Slice, vanished: int) -> None:
         """Give up what was planned, and look for the frontier where it should be by now, then further back."""
         self._endure(request, response)
-        back = self._page_size << (self._rereads - 1) if self._rereads else vanished
+        self._vanished += vanished
+        back = self._page_size << (self._rereads - 1) if self._rereads else 0
         self._rereads += 1
-        self._position = self._before_frontier(back)
+        self._position = self._before_frontier(self._vanished + back)
         self._alone = True
         self._planned.clear()
 
@@ -333,7 +335,9 @@ def span(keys: list[datetime], place: datetime, stop: int, *, desc: bool) -> tup
 
 def _check_bookmark(after: Bookmark, *, offset: int, desc: bool) -> None:
     if not isinstance(after, Bookmark):
-        raise TypeError(f"after must be a Bookmark, got {after!r}")
+        raise TypeError(f"after must be a Bookmark, got {shown(after)}")
+    check_integer("after.offset", after.offset, least=0)
+    check_boolean("after.desc", after.desc)
     if offset:
         raise ValueError(f"offset must be 0 with after, which says itself where to carry on, got {offset}")
     if after.desc is not desc:

@@ -1,17 +1,19 @@
 """The token shows nowhere but in the header of the request."""
 
 import asyncio
+import json
 import logging
 import os
 import sys
 import time
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
 from subprocess import PIPE, Popen
 from typing import Any
 
 import pytest
+from documents import page_document, task_document
 from faults import KINDS, Fault, Met, client_of
 from leaks import leaks
 from raw_server import RawServer, message
@@ -21,6 +23,7 @@ from apify_tasks_async import (
     ApifyTasksError,
     Attempt,
     ClientClosedError,
+    InvalidResponseError,
     ResponseError,
     RetryPolicy,
     TasksClient,
@@ -158,6 +161,31 @@ async def test_echo() -> None:
             await client.count()
     assert ("no-***", "there is no ***") == (caught.value.type, caught.value.message)
     assert [] == leaks(caught.value, SECRET)
+
+
+LEAKY = {
+    "page": page_document(total=f"Bearer {TOKEN[:46]}"),
+    "item": page_document(task_document(createdAt=f"Bearer {TOKEN[:46]}")),
+}
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize("document", LEAKY.values(), ids=LEAKY)
+@pytest.mark.parametrize("call", [TasksClient.list_tasks, TasksClient.all_tasks], ids=["list_tasks", "all_tasks"])
+async def test_echo_in_a_page(
+    document: Any, call: Callable[[TasksClient], Awaitable[Any]], log: pytest.LogCaptureFixture
+) -> None:
+    """A page that repeats the token does not bring it into what the error says; what the item holds stays as it is."""
+    async with (
+        RawServer(message(json.dumps(document).encode())) as server,
+        client_of(Met(server, server.url), FakeTime(), TOKEN[:46]) as client,
+    ):
+        with pytest.raises(InvalidResponseError) as caught:
+            await call(client)
+    error = caught.value
+    assert "got 'Bearer ***'" in str(error)
+    said = [str(error), repr(error), *error.args, *getattr(error, "problems", ()), log.text]
+    assert [] == [text for text in said if SECRET in text]
 
 
 def command(api: FakeApify, folder: Path, *arguments: str) -> Popen[str]:

@@ -380,6 +380,17 @@ def test_a_bookmark_costs_one_request_where_nothing_is_new() -> None:
     assert bookmark == reader.walk.bookmark
 
 
+@pytest.mark.parametrize("left", [1, 3, 1500])
+@pytest.mark.parametrize("offset", [10**4, 10**9, 2**63 - 1])
+def test_a_walk_resumes_on_a_list_that_shrank(offset: int, left: int) -> None:
+    """However far behind the end of the list a bookmark lies by now, its place is found within a few requests."""
+    list_ = tasks(left)
+    bookmark = Bookmark(list_.tasks[0].created_at, frozenset([list_.tasks[0].id]), offset, desc=False)
+    reader = read_all(Walk(after=bookmark), list_)
+    assert list_.tasks[1:] == reader.delivered
+    assert 6 >= len(reader.requests)
+
+
 def test_a_walk_resumes_on_a_list_that_was_emptied() -> None:
     """A bookmark behind which, and before which, there is nothing any more leads to the end."""
     list_ = tasks(2500)
@@ -478,6 +489,25 @@ def test_what_cannot_be_walked_is_refused(options: dict[str, Any], error: type[E
     after = Bookmark(MOMENT, frozenset({"a"}), 0, desc=False)
     with pytest.raises(error) as caught:
         Walk(**{"after": after} | options)
+    assert message == str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("fields", "error", "message"),
+    [
+        ({"offset": "5"}, TypeError, "after.offset must be an integer, got '5'"),
+        ({"offset": -1}, ValueError, "after.offset must be at least 0, got -1"),
+        ({"desc": 0}, TypeError, "after.desc must be True or False, got 0"),
+    ],
+)
+def test_a_bookmark_that_was_made_by_hand_is_checked(
+    fields: dict[str, Any], error: type[Exception], message: str
+) -> None:
+    """What nobody but `from_json` makes has to be as it makes it."""
+    made: dict[str, Any] = {"created_at": MOMENT, "ids": frozenset({"a"}), "offset": 0, "desc": False} | fields
+    after = Bookmark(**made)
+    with pytest.raises(error) as caught:
+        Walk(after=after)
     assert message == str(caught.value)
 
 
