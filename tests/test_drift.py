@@ -26,9 +26,10 @@ class ExactWalk(RuleBasedStateMachine):
         window=st.integers(1, 8),
         desc=BOTH,
         limit=st.none() | st.integers(1, 100),
+        honest=BOTH,
     )
     def begin(
-        self, sizes: list[tuple[int, int]], page_size: int, window: int, *, desc: bool, limit: int | None
+        self, sizes: list[tuple[int, int]], page_size: int, window: int, *, desc: bool, limit: int | None, honest: bool
     ) -> None:
         """Begin to walk a list."""
         self.list = TaskList()
@@ -36,6 +37,7 @@ class ExactWalk(RuleBasedStateMachine):
             self.list.create(1)
             self.list.create(count, tick=tick)
         self.desc = desc
+        self.honest = honest  # about the total
         self.drifted = False
         self.lived_throughout = {task.id: task.created_at for task in self.list.tasks}
         self.limit = limit
@@ -68,7 +70,7 @@ class ExactWalk(RuleBasedStateMachine):
         """Answer any of the requests in flight, with a total of another moment."""
         unanswered = self.reader.unanswered
         request, slot = unanswered[which % len(unanswered)]
-        slot.append(self.list.answer(request, ties=ties, lie=lie))
+        slot.append(self.list.answer(request, ties=ties, lie=0 if self.honest else lie))
         self._guard(self.reader.receive)
 
     def teardown(self) -> None:
