@@ -31,8 +31,12 @@ def make_core_schema(model: type, handler: GetCoreSchemaHandler) -> CoreSchema:
     else:
         read, write = partial(converter.structure, cl=model), converter.unstructure
         json_form = core_schema.typed_dict_schema(_properties(model, handler))
+
+    def validate(value: Any) -> Any:
+        return value if isinstance(value, model) else read(value)
+
     return core_schema.no_info_plain_validator_function(
-        lambda value: value if isinstance(value, model) else read(value),
+        validate,
         # What the definition is called in a JSON schema comes from this.
         ref=f"{model.__module__}.{model.__qualname__}:{id(model)}",
         json_schema_input_schema=json_form,

@@ -817,7 +817,7 @@ class TestMemory:
     async def test_list_tasks(self, api: FakeApify, fault: Status | MalformedItem | None, attempts: int) -> None:
         """A client whose request ended, in whichever way, is freed by the counting of references, with all it holds."""
         client = TasksClient(api.token, base_url=api.url, retry=RetryPolicy(attempts=attempts, base_delay=0))
-        alive = [weakref.ref(client), weakref.ref(client._fetcher)]
+        alive: list[weakref.ref[Any]] = [weakref.ref(client), weakref.ref(client._fetcher)]
         if fault is not None:
             api.fail(fault)
         with contextlib.suppress(ApifyTasksError):
