@@ -14,7 +14,7 @@ import attrs
 from apify_tasks_async._pace import Pace
 from apify_tasks_async._protocol import CheckedPage, PageRequest, Slice, check_response
 from apify_tasks_async._retry import Attempt, Outcome, Retrier
-from apify_tasks_async._transport import Transport
+from apify_tasks_async._transport import Answer, Transport
 from apify_tasks_async.errors import (
     ApifyTasksError,
     ClientClosedError,
@@ -91,6 +91,7 @@ class Fetcher:
         self._slots = asyncio.Semaphore(concurrency)
         self._pace = Pace(rate_limit, retrier.clock)
         self._next = asyncio.Lock()
+        self._checking = asyncio.Lock()
         self._on_attempt = on_attempt
         self._loop: asyncio.AbstractEventLoop | None = None
         self._tasks: set[asyncio.Task[CheckedPage]] = set()
@@ -167,11 +168,7 @@ class Fetcher:
             answer = await self._transport.get(request, min(self._timeout, seconds_left))
             self.counts["bytes_received"] += len(answer.body)
             self._pace.told(answer.headers.get("X-RateLimit-Limit"))
-            try:
-                return check_response(request, answer.status, answer.headers, answer.body)
-            except ApifyTasksError as error:
-                self._transport.conceal(error)
-                raise
+            return await self._check(request, answer)
 
         def report(outcome: Outcome) -> None:
             if isinstance(outcome.error, RateLimitedError):
@@ -182,6 +179,16 @@ class Fetcher:
 
         page = await self._retrier.run(attempt, admit=self._turn, report=report)
         return attrs.evolve(page, attempts=attempts)
+
+    async def _check(self, request: PageRequest, answer: Answer) -> CheckedPage:
+        # Pages arrive together. One at a time, they keep neither the event loop for long nor the first of them waiting.
+        async with self._checking:
+            await asyncio.sleep(0)
+            try:
+                return check_response(request, answer.status, answer.headers, answer.body)
+            except ApifyTasksError as error:
+                self._transport.conceal(error)
+                raise
 
     @asynccontextmanager
     async def _turn(self) -> AsyncGenerator[None, None]:
