@@ -7,6 +7,7 @@ import importlib
 import io
 import json
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -16,10 +17,28 @@ from pathlib import Path
 from typing import Any
 
 import attrs
+import click
 import pytest
 
-from apify_tasks_async import Bookmark, Task, __version__, converter
-from apify_tasks_async.cli import main
+from apify_tasks_async import (
+    ApifyTasksError,
+    AuthenticationError,
+    BadRequestError,
+    Bookmark,
+    ConfigurationError,
+    DriftError,
+    InvalidTaskError,
+    PermissionDeniedError,
+    RateLimitedError,
+    RequestTimeoutError,
+    ResponseTooLargeError,
+    ServerError,
+    Task,
+    __version__,
+    converter,
+)
+from apify_tasks_async.cli import _commands, main
+from apify_tasks_async.cli._advice import failure
 from apify_tasks_async.cli._table import Table
 from apify_tasks_async.testing import ABSENT, FakeApify, MalformedItem, Status, make_task
 
@@ -64,7 +83,9 @@ def apify_tasks(
 
     def apify_tasks(*arguments: object) -> Ended:
         monkeypatch.setattr(sys, "argv", ["apify-tasks", *map(str, arguments)])
+        handler = signal.getsignal(signal.SIGINT)
         code = main()
+        signal.signal(signal.SIGINT, handler)
         captured = capfdbinary.readouterr()
         return Ended(code, captured.out.decode(), captured.err.decode())
 
@@ -144,12 +165,25 @@ def test_an_empty_list_is_a_list(apify_tasks: CommandLine, output: str, expected
 
 def test_csv_reads_back_and_holds_no_formula(api: FakeApify, apify_tasks: CommandLine) -> None:
     """A cell that a spreadsheet would run has an apostrophe in front; all else is as it was."""
-    names = ["=1+1", "+1", "-1", "@a", "\t=1", "\r=1", 'say "a, b"', "two\r\nlines", "C:\\x", "plain=1", NASTY]
+    names = ["=1+1", "+1", "-1", "@a", "\t=1", "\r=1", "\n=1", "\uff1d1", "\uff0b1", "\uff0d1", "\uff20a"]
+    formulas = len(names)
+    names += ['say "a, b"', "two\r\nlines", "C:\\x", "plain=1", "a;=1+1", "a\t=1+1", NASTY]
     for name in names:
         api.create_task(name=name)
     rows = list(csv.reader(io.StringIO(apify_tasks("list", "-o", "csv", "--columns", "name,runs").out, newline="")))
     assert ["name", "runs"] == rows[0]
-    assert [f"'{name}" for name in names[:6]] + names[6:] == [row[0] for row in rows[1:]]
+    assert [f"'{name}" for name in names[:formulas]] + names[formulas:] == [row[0] for row in rows[1:]]
+
+
+@pytest.mark.parametrize("name", ["a;=1+1", "a\t=1+1"])
+def test_csv_is_in_quotes_where_another_country_would_split_it(
+    api: FakeApify, apify_tasks: CommandLine, name: str
+) -> None:
+    """A spreadsheet that splits at semicolons or tabs finds no formula behind one."""
+    api.create_task(name=name, stats=None)
+    api.create_task(name="plain", stats=None)
+    ended = apify_tasks("list", "-o", "csv", "--columns", "name,runs", "--no-headers")
+    assert f'"{name}",""\r\nplain,\r\n' == ended.out
 
 
 def test_tsv_has_a_line_for_each_task(api: FakeApify, apify_tasks: CommandLine) -> None:
@@ -202,21 +236,42 @@ def table(width: int, monkeypatch: pytest.MonkeyPatch, *, headers: bool) -> list
             ],
         ),
         (
-            32,
+            42,
             [
-                "id     name   actor  runs  crea…",
-                "─────  ─────  ─────  ────  ─────",
-                "id-o…  日本…  jane…     1  2026…",
-                "2      a-na…  i            2026…",
+                "id        name          actor         runs",
+                "────────  ────────────  ────────────  ────",
+                "id-of-it  日本語の名前  jane/scraper     1",
+                "2         a-name-that…  i",
+                "(too narrow for created)",
             ],
         ),
-        (4, ["…  …", "─  …", "…  …", "2  …"]),
+        (
+            23,
+            [
+                "id        name",
+                "────────  ─────────────",
+                "id-of-it  日本語の名前",
+                "2         a-name-that-…",
+                "(too narrow for actor, runs, created)",
+            ],
+        ),
+        (4, ["id", "────────", "id-of-it", "2", "(too narrow for name, actor, runs, created)"]),
     ],
 )
 def test_a_table_fits(width: int, expected: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
-    """Times give way first, then names, then the widest column; a character of two cells counts as two."""
+    """Hours give way first, then long texts, then columns, but never an id. A wide character counts as two."""
     assert expected == table(width, monkeypatch, headers=True)
     assert expected[2:] == table(width, monkeypatch, headers=False)
+
+
+@pytest.mark.parametrize(("columns", "expected"), [(("name", "id"), ["id"]), (("id", "id", "runs"), ["id"])])
+def test_the_id_stays(columns: tuple[str, ...], expected: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Wherever the column stands, it is the last one to go."""
+    monkeypatch.setenv("COLUMNS", "5")
+    monkeypatch.setenv("TERM", "dumb")
+    shown = Table(columns, headers=True, terminal=True)
+    shown.rows([make_task(1)])
+    assert expected == shown.tail().splitlines()[0].split()
 
 
 # Which tasks
@@ -280,6 +335,19 @@ def test_a_task_that_is_none_can_be_left_out(api: FakeApify, apify_tasks: Comman
 
 
 # Bookmarks
+
+
+def test_what_was_left_out_at_the_end_is_not_seen_again(
+    api: FakeApify, apify_tasks: CommandLine, tmp_path: Path
+) -> None:
+    """A task that is none is behind the bookmark as well, once it was left out."""
+    fill(api, 2)
+    file = tmp_path / "bookmark"
+    arguments = ("list", "-o", "name", "--page-size", 1, "--skip-invalid", "--after", file, "--bookmark", file)
+    api.fail(MalformedItem(0), offset=1)
+    first = apify_tasks(*arguments)
+    assert (0, "task-0\n", 1) == (first.code, first.out, first.err.count("left out"))
+    assert {task.id for task in api.tasks[1:]} == Bookmark.from_json(file.read_text()).ids
 
 
 def test_the_same_file_twice_shows_what_is_new(api: FakeApify, apify_tasks: CommandLine, tmp_path: Path) -> None:
@@ -430,6 +498,29 @@ def test_follow_writes_many_at_once(api: FakeApify, apify_tasks: CommandLine, mo
     assert (1, names) == (ended.code, ended.lines)
 
 
+def test_follow_ends_if_it_cannot_begin(api: FakeApify, apify_tasks: CommandLine) -> None:
+    """A first look that fails is an error, since nobody may be there at all; a later one is waited out."""
+    api.fail(Status(429, retry_after=3000))
+    api.fail(Status(403), times=None)
+    ended = apify_tasks("follow", "--interval", 0.01)
+    assert (1, "") == (ended.code, ended.out)
+    assert ended.err.endswith("; try again in 3,000 s, as the server asks\n")
+    names = fill(api, 1)
+    api.clear_faults()
+
+    def change(_: object) -> None:
+        if len(api.requests) == 3:
+            api.fail(Status(429, retry_after=3000))
+            names.append(api.create_task(name="new").name)
+        if len(api.requests) == 5:
+            api.fail(Status(403))
+
+    api.on_request = change
+    ended = apify_tasks("follow", "-o", "name", "--interval", 0.01)
+    assert (1, names) == (ended.code, ended.lines)
+    assert "apify-tasks: warning: following goes on in 0.01 s: " in ended.err
+
+
 def test_demo(apify_tasks: CommandLine, monkeypatch: pytest.MonkeyPatch) -> None:
     """`demo` needs no token, and says what it did."""
     monkeypatch.delenv("APIFY_TOKEN")
@@ -437,6 +528,13 @@ def test_demo(apify_tasks: CommandLine, monkeypatch: pytest.MonkeyPatch) -> None
     assert (0, 1200) == (ended.code, len(ended.lines))
     assert ended.err.startswith("apify-tasks: 1,200 tasks in 2 requests, ")
     assert ended.err.endswith(" seconds\n")
+
+
+def test_an_exact_demo_that_says_what_it_does(apify_tasks: CommandLine) -> None:
+    """`demo` takes what makes it worth looking at."""
+    ended = apify_tasks("demo", "--tasks", 1500, "--latency", 0, "-o", "name", "--exact", "--verbose")
+    assert (0, 1500) == (ended.code, len(ended.lines))
+    assert "apify-tasks: debug: offset=992 " in ended.err
 
 
 def test_version(apify_tasks: CommandLine) -> None:
@@ -451,6 +549,7 @@ def test_help(apify_tasks: CommandLine, command: str) -> None:
     assert (0, "") == (ended.code, ended.err)
     assert ended.out.startswith("Usage: apify-tasks ")
     assert "--token " not in ended.out
+    assert "Examples:\n    apify-tasks " in ended.out
 
 
 @pytest.mark.parametrize(("option", "code"), [("--version", 0), ("--wrong", 2)])
@@ -502,6 +601,41 @@ def test_a_file_without_a_token(apify_tasks: CommandLine, tmp_path: Path, text: 
     assert not text or text not in ended.err
 
 
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("list", "--token", "secret"),
+        ("list", "--token=secret"),
+        ("count", "--token"),
+        ("follow", "--token", "secret"),
+        ("--token", "secret", "list"),
+    ],
+)
+def test_a_token_is_no_argument(api: FakeApify, apify_tasks: CommandLine, arguments: tuple[str, ...]) -> None:
+    """It is said where a token goes instead, without showing it once more."""
+    ended = apify_tasks(*arguments)
+    assert (2, "", []) == (ended.code, ended.out, api.requests)
+    assert "error: a token does not go into the command line" in ended.err
+    assert "set APIFY_TOKEN or pass --token-file\n" in ended.err
+    assert "secret" not in ended.err
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("count", "--token-file", "apify_api_0123456789"),
+        ("count", "--token-file", "0123456789abcdefABCDEF"),
+        ("count", "apify_api_0123456789"),
+        ("apify_api_0123456789",),
+    ],
+)
+def test_a_token_in_the_wrong_place_is_not_shown(apify_tasks: CommandLine, arguments: tuple[str, ...]) -> None:
+    """Who mistakes the option for that of the token does not find the token in a log."""
+    ended = apify_tasks(*arguments)
+    assert (2, "") == (ended.code, ended.out)
+    assert "0123456789" not in ended.err
+
+
 def test_a_token_that_is_wrong(apify_tasks: CommandLine, monkeypatch: pytest.MonkeyPatch) -> None:
     """A token that the API refuses has the exit code of its own, and nothing looks like an empty list."""
     monkeypatch.setenv("APIFY_TOKEN", "wrong-one")
@@ -513,6 +647,71 @@ def test_a_token_that_is_wrong(apify_tasks: CommandLine, monkeypatch: pytest.Mon
 
 
 # Errors
+
+
+def a(kind: type[ApifyTasksError], **fields: Any) -> ApifyTasksError:
+    """Return an error of that kind."""
+    return kind("it failed", **fields)
+
+
+@pytest.mark.parametrize(
+    ("command", "error", "expected"),
+    [
+        (
+            "list",
+            a(RequestTimeoutError, attempts=5),
+            "it failed (after 5 attempts); raise --timeout, lower --page-size or try again later",
+        ),
+        ("count", a(RequestTimeoutError), "it failed; raise --timeout or try again later"),
+        ("list", a(RateLimitedError, status=429), "it failed; lower --concurrency or try again later"),
+        ("count", a(RateLimitedError, status=429), "it failed; try again later"),
+        (
+            "count",
+            a(RateLimitedError, status=429, retry_after=1234.5),
+            "it failed; try again in 1,235 s, as the server asks",
+        ),
+        ("list", a(ResponseTooLargeError), "it failed; lower --page-size"),
+        ("count", a(ResponseTooLargeError), "it failed"),
+        ("list", a(InvalidTaskError), "it failed; pass --skip-invalid to leave such tasks out"),
+        ("count", a(InvalidTaskError), "it failed"),
+        ("list", a(DriftError), "it failed; raise --page-size or try again when the list is quieter"),
+        (
+            "list",
+            a(BadRequestError, status=400),
+            "it failed; check the options; if they are as documented, the API has changed",
+        ),
+        ("list", a(PermissionDeniedError, status=403), f"it failed; {PermissionDeniedError.advice}"),
+        (
+            "list",
+            a(ServerError, status=503, retry_after=60),
+            f"it failed; {ServerError.advice.replace('later', 'in 60 s, as the server asks')}",
+        ),
+        ("list", ConfigurationError("base_url is odd"), "the base URL is odd"),
+        ("list", a(AuthenticationError, status=401), f"it failed; {WHERE_TOKENS_ARE}"),
+    ],
+    ids=lambda value: type(value).__name__ if isinstance(value, ApifyTasksError) else None,
+)
+def test_advice_is_about_options(command: str, error: ApifyTasksError, expected: str) -> None:
+    """What to do is said in options, and only in those that the command has."""
+    with click.Context(_commands.cli.commands[command]):
+        assert expected == failure(error).format_message()
+
+
+def test_plain_http_is_refused(apify_tasks: CommandLine) -> None:
+    """The base URL is called by no name of an argument, and nothing is advised that there is no option for."""
+    ended = apify_tasks("count", "--base-url", "http://example.com")
+    expected = "the base URL must begin with https:// unless the host is loopback, got 'http://example.com'"
+    assert Ended(2, "", f"apify-tasks: error: {expected}\napify-tasks: see 'apify-tasks count --help'\n") == ended
+
+
+def test_ctrl_c_while_it_starts(apify_tasks: CommandLine, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is no traceback, even before anything could be done."""
+
+    def interrupt(_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(_commands, "run", interrupt)
+    assert Ended(130, "", "") == apify_tasks("list")
 
 
 def test_an_error_of_the_api_is_one_line(api: FakeApify, apify_tasks: CommandLine) -> None:
@@ -530,7 +729,7 @@ def test_an_error_of_the_api_is_one_line(api: FakeApify, apify_tasks: CommandLin
     [
         ((), "Usage: apify-tasks"),
         (("nonsense",), "No such command 'nonsense'"),
-        (("list", "--token", "secret"), "No such option"),
+        (("list", "--tokens", "secret"), "No such option"),
         (("list", "--columns", "id,nonsense"), "'nonsense' is none of id, name, actor"),
         (("list", "--columns", ""), "'' is none of"),
         (("list", "-L", "0"), "0 is not in the range"),
@@ -559,6 +758,7 @@ def test_usage(
     ended = apify_tasks(*arguments)
     assert (2, "") == (ended.code, ended.out)
     assert message in ended.err
+    assert not arguments or {"apify-tasks"} == {line.partition(": ")[0] for line in ended.err.splitlines()}
     assert [] == list(tmp_path.iterdir())
 
 
@@ -588,3 +788,42 @@ def test_without_standard_output(apify_tasks: CommandLine, monkeypatch: pytest.M
     """Python has no `sys.stdout` if the process was started without one."""
     monkeypatch.setattr(sys, "stdout", None)
     assert Ended(1, "", "apify-tasks: error: standard output is closed\n") == apify_tasks("list")
+
+
+# Completion
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        (["li"], ["list"]),
+        (["list", "--lim"], ["--limit"]),
+        (["ls", "--tok"], ["--token-file"]),
+        (["list", "-o", "j"], ["json", "jsonl"]),
+        (["follow", "-o", "j"], ["jsonl"]),
+        (["list", "--columns", "na"], ["name"]),
+        (["list", "--columns", "act_id,act"], ["act_id,actor", "act_id,act_name", "act_id,act_username"]),
+    ],
+)
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_completion(
+    apify_tasks: CommandLine, monkeypatch: pytest.MonkeyPatch, shell: str, words: list[str], expected: list[str]
+) -> None:
+    """Commands, options, choices and columns are completed in each shell that click knows."""
+    monkeypatch.setenv("_APIFY_TASKS_COMPLETE", f"{shell}_complete")
+    monkeypatch.setenv("COMP_WORDS", " ".join(["apify-tasks", *words]))
+    monkeypatch.setenv("COMP_CWORD", words[-1] if shell == "fish" else str(len(words)))
+    ended = apify_tasks()
+    assert (0, "") == (ended.code, ended.err)
+    # zsh gets three lines for each, the others one, which begins with the kind.
+    lines = ended.lines[1::3] if shell == "zsh" else [line.split("\t")[0].partition(",")[2] for line in ended.lines]
+    assert expected == lines
+
+
+@pytest.mark.parametrize("shell", ["zsh", "fish"])
+def test_completion_is_set_up(apify_tasks: CommandLine, monkeypatch: pytest.MonkeyPatch, shell: str) -> None:
+    """There is a script for each shell."""
+    monkeypatch.setenv("_APIFY_TASKS_COMPLETE", f"{shell}_source")
+    ended = apify_tasks()
+    assert (0, "") == (ended.code, ended.err)
+    assert f"_APIFY_TASKS_COMPLETE={shell}_complete" in ended.out

@@ -1,12 +1,11 @@
-"""The command line as a process: its pipes, its terminal, its signals, and what it imports."""
+"""The command line as a process: its pipes, its signals, and what it imports."""
 
 from __future__ import annotations
 
-import contextlib
+import asyncio
 import fcntl
 import json
 import os
-import re
 import signal
 import struct
 import subprocess
@@ -15,32 +14,16 @@ import termios
 import threading
 from collections.abc import Iterator
 from pathlib import Path
-from subprocess import DEVNULL, PIPE, Popen
-from typing import IO
 
-import attrs
 import pytest
+from processes import COMMAND, SECONDS, started
 
 from apify_tasks_async import Bookmark
-from apify_tasks_async.testing import FakeApify, Hang, Status
+from apify_tasks_async.cli._exit import Interrupted, die
+from apify_tasks_async.cli._loop import Ending
+from apify_tasks_async.testing import FakeApify, Hang
 
-COMMAND = (sys.executable, "-m", "apify_tasks_async")
 INSTALL = "apify-tasks: the command line needs the extra: python -m pip install 'apify-tasks-async[cli]'\n"
-NASTY = "\x1b]0;owned\x07\x9b31m"
-
-COLOUR = re.compile(r"\x1b\[[0-9;]*\b(3[0-8]|9[0-7])[0-9;]*m")
-CONTROL = re.compile(r"\x1b(\[[0-9;?]*[a-zA-Z]|\][^\x07]*\x07)")
-
-TAKE_TERMINAL = """
-import fcntl, os, sys, termios
-os.setsid()
-fcntl.ioctl(0, termios.TIOCSCTTY, 0)
-os.execv(sys.argv[1], sys.argv[1:])
-"""
-"""What makes a process the owner of its terminal, so that ^C reaches it, and then the command."""
-
-SECONDS = 30
-"""How long a process may take that hangs."""
 
 
 @pytest.fixture
@@ -48,102 +31,6 @@ def api() -> Iterator[FakeApify]:
     """A server of six tasks."""
     with FakeApify(tasks=6) as api:
         yield api
-
-
-@pytest.fixture(autouse=True)
-def _ctrl_c_works() -> Iterator[None]:
-    """A process that was started in the background ignores Ctrl-C, and so do those that it starts."""
-    previous = signal.signal(signal.SIGINT, signal.default_int_handler)
-    yield
-    signal.signal(signal.SIGINT, previous)
-
-
-def environment(api: FakeApify | None, **variables: str) -> dict[str, str]:
-    """Return the variables of a process that knows the server."""
-    kept = {name: value for name, value in os.environ.items() if name not in ("NO_COLOR", "FORCE_COLOR", "COLUMNS")}
-    server = {"APIFY_TOKEN": api.token, "APIFY_API_BASE_URL": api.url} if api else {}
-    return kept | server | {"TERM": "xterm-256color"} | variables
-
-
-@contextlib.contextmanager
-def started(
-    api: FakeApify | None, *arguments: object, stdout: int | IO[bytes] = PIPE, stderr: int | IO[bytes] = PIPE
-) -> Iterator[Popen[bytes]]:
-    """Start the command line; it does not outlive the block."""
-    command = (*COMMAND, *map(str, arguments))
-    # Without a buffer here, a line can be read before all the rest is.
-    with Popen(command, bufsize=0, stdin=DEVNULL, stdout=stdout, stderr=stderr, env=environment(api)) as process:
-        try:
-            yield process
-        finally:
-            process.kill()
-
-
-@attrs.define
-class Terminal:
-    """A pseudo-terminal with a process in it."""
-
-    process: Popen[bytes]
-    _master: int
-    output: str = ""
-
-    def read_until(self, text: str) -> None:
-        """Read until the text was shown, or the process ended."""
-        while text not in self.output and self._read():
-            pass
-
-    def read_all(self) -> str:
-        """Read until the process ended."""
-        while self._read():
-            pass
-        self.process.wait(SECONDS)
-        return self.output
-
-    def type(self, text: str) -> None:
-        """Press keys."""
-        os.write(self._master, text.encode())
-
-    def _read(self) -> bool:
-        try:
-            data = os.read(self._master, 65536)
-        except OSError:
-            # That is how Linux says that the other side was closed.
-            data = b""
-        self.output += data.decode(errors="replace")
-        return data != b""
-
-    @property
-    def text(self) -> list[str]:
-        """What was shown, without what steers the terminal."""
-        return [line for line in CONTROL.sub("", self.output).replace("\r", "\n").split("\n") if line.strip()]
-
-
-@contextlib.contextmanager
-def terminal(
-    api: FakeApify | None,
-    *arguments: object,
-    columns: int = 100,
-    piped: bool = False,
-    file: IO[bytes] | None = None,
-    **variables: str,
-) -> Iterator[Terminal]:
-    """Start the command line in a terminal, with its standard output in a pipe or a file if so wanted."""
-    master, slave = os.openpty()
-    fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", 40, columns, 0, 0))
-    process = Popen(
-        (sys.executable, "-S", "-c", TAKE_TERMINAL, *COMMAND, *map(str, arguments)),
-        stdin=slave,
-        stdout=PIPE if piped else file or slave,
-        stderr=slave,
-        env=environment(api, **variables),
-    )
-    os.close(slave)
-    with process:
-        try:
-            yield Terminal(process, master)
-        finally:
-            process.kill()
-            os.close(master)
 
 
 # Pipes
@@ -162,7 +49,7 @@ def test_rows_come_as_they_arrive(api: FakeApify) -> None:
 
 @pytest.mark.parametrize("output", ["json", "tsv", "table"])
 def test_a_reader_that_has_enough(api: FakeApify, output: str) -> None:
-    """`| head -1` ends the command silently, with the code that SIGPIPE has in a shell."""
+    """`| head -1` ends the command silently and at once, with the code that SIGPIPE has in a shell."""
     hangs = threading.Event()
     api.fail(Hang(), offset=2)
     api.on_request = lambda request: hangs.set() if request.offset == 2 else None
@@ -170,10 +57,29 @@ def test_a_reader_that_has_enough(api: FakeApify, output: str) -> None:
         assert process.stdout
         assert process.stderr
         assert output == "table" or process.stdout.readline()
-        process.stdout.close()
         assert hangs.wait(SECONDS)
-        api.clear_faults()
-        assert (b"", 141) == (process.stderr.read(), process.wait(SECONDS))
+        process.stdout.close()
+        assert (141, b"") == (process.wait(SECONDS), process.stderr.read())
+
+
+def test_follow_ends_with_its_reader(api: FakeApify, tmp_path: Path) -> None:
+    """`follow | head -1` does not wait for a task that may never come, only to hear that nobody reads any more."""
+    with started(api, "follow", "-o", "name", "--interval", 3600, "--bookmark", tmp_path / "bookmark") as process:
+        assert process.stdout
+        assert process.stderr
+        assert process.stdout.readline()
+        process.stdout.close()
+        assert (141, b"") == (process.wait(SECONDS), process.stderr.read())
+
+
+def test_a_pipe_that_can_be_read_and_written(api: FakeApify, tmp_path: Path) -> None:
+    """Something to read in a named pipe does not mean that its reader is gone."""
+    os.mkfifo(tmp_path / "pipe")
+    # Opened for both, it has a reader in the command itself, and its rows are something to read.
+    with (tmp_path / "pipe").open("r+b", buffering=0) as pipe:
+        with started(api, "list", "-o", "name", "--page-size", 2, stdout=pipe) as process:
+            assert 0 == process.wait(SECONDS)
+        assert 6 == pipe.read(1000).count(b"\n")
 
 
 @pytest.mark.parametrize("arguments", [("--help",), ("count",)])
@@ -240,111 +146,136 @@ def test_what_was_shown_stays(api: FakeApify, tmp_path: Path, number: int, code:
     assert Bookmark.from_json(file.read_text()).ids == {api.tasks[1].id}
 
 
-# Terminals
+def test_a_second_ctrl_c_ends_it_at_once(api: FakeApify) -> None:
+    """Nobody has to wait until everything is cleared up, and no traceback comes of it."""
+    with started(api, "follow", "-o", "name", "--interval", 3600) as process:
+        assert process.stdout
+        assert process.stdout.readline()
+        for _ in range(3):
+            process.send_signal(signal.SIGINT)
+        _, errors = process.communicate(timeout=SECONDS)
+    # A shell says 130 of both.
+    assert process.returncode in (130, -signal.SIGINT)
+    assert b"" == errors
 
 
-@pytest.mark.parametrize("columns", [60, 300])
-def test_a_table_fits_the_terminal(api: FakeApify, columns: int) -> None:
-    """The table is the default there. It is never wider than the terminal, and ids are shown whole if they can be."""
-    newest = api.create_task(name=f"{'x' * 150}{NASTY}[red]")
-    with terminal(api, "list", "--quiet", "--columns", "id,name,runs", columns=columns) as shown:
-        output = shown.read_all()
-    assert 0 == shown.process.returncode
-    heads, _, *rows = shown.text
-    assert ["id", "name", "runs"] == heads.split()
-    assert 7 == len(rows)
-    assert newest.id == rows[-1].split()[0]
-    assert max(map(len, shown.text)) <= columns
-    assert (columns == 300) == ("\\x1b]0;owned\\x07\\x9b31m[red]" in output)
-    assert "\x1b]" not in output
-    assert "\x9b" not in output
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+@pytest.mark.parametrize("output", ["jsonl", "table", "name"])
+def test_a_reader_that_does_not_read(api: FakeApify, output: str, number: int, code: int) -> None:
+    """One signal ends a command that waits for its reader, too, as `less` is one, and leaves the rest unwritten."""
+    for _ in range(600):
+        api.create_task()
+    reader, writer = os.pipe()
+    size = fcntl.fcntl(writer, fcntl.F_SETPIPE_SZ, 4096)
+    with started(api, "list", "-o", output, "--page-size", 100, stdout=writer) as process:
+        os.close(writer)
+        while struct.unpack("i", fcntl.ioctl(reader, termios.FIONREAD, b"1234"))[0] < size * 4 // 5:
+            assert process.poll() is None
+        process.send_signal(number)
+        assert code == process.wait(SECONDS)
+    os.close(reader)
 
 
-@pytest.mark.parametrize("output", ["jsonl", "csv", "tsv"])
-def test_a_name_cannot_steer_the_terminal(api: FakeApify, output: str) -> None:
-    """No control character of a name gets through in any format, and no bar is in the way of the rows."""
-    api.create_task(name=f"x{NASTY}\r\ny")
-    with terminal(api, "list", "-o", output) as shown:
-        text = shown.read_all()
-    assert 0 == shown.process.returncode
-    assert "x\\" in text
-    assert set() == {
-        character for character in text.replace("\r\r\n", "\r\n").replace("\r\n", "") if not character.isprintable()
-    } - {"\t"}
+def test_ctrl_c_is_ignored_if_it_was_before(api: FakeApify) -> None:
+    """What a shell starts in the background goes on."""
+    api.fail(Hang())
+    begun = threading.Event()
+    api.on_request = lambda _: begun.set()
+    command = 'trap "" INT; exec "$@"'
+    with started(api, "count", command=("sh", "-c", command, "sh", *COMMAND)) as process:
+        assert begun.wait(SECONDS)
+        process.send_signal(signal.SIGINT)
+        api.clear_faults()
+        assert (b"6\n", b"") == process.communicate(timeout=SECONDS)
+    assert 0 == process.returncode
 
 
-@pytest.mark.parametrize("no_color", [True, False])
-def test_the_bar_goes_to_the_terminal_and_the_rows_elsewhere(api: FakeApify, tmp_path: Path, *, no_color: bool) -> None:
-    """The bar is on stderr, says how many there are, vanishes, and has no colour if `NO_COLOR` says so."""
-    # An empty variable is none.
-    rows = tmp_path / "rows"
-    with (
-        rows.open("wb") as file,
-        terminal(api, "list", "--page-size", 2, file=file, NO_COLOR="1" if no_color else "") as shown,
-    ):
-        output = shown.read_all()
-    assert (0, 7) == (shown.process.returncode, rows.read_bytes().count(b"\n"))
-    assert "Listing tasks" in output
-    assert "6/6" in output
-    assert no_color == (COLOUR.search(output) is None)
-    # The line is erased, and the cursor is shown again.
-    assert "\x1b[2K" in output[output.rindex("6/6") :]
-    assert output.rindex("\x1b[?25h") > output.rindex("\x1b[?25l")
+def test_the_end_of_a_process() -> None:
+    """The cursor that the bar has hidden is there again, and the signal does what it does by itself."""
+    master, slave = os.openpty()
+    with os.fdopen(slave, "w") as stderr, pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sys, "__stderr__", stderr)
+        # By itself, this one does nothing.
+        die(signal.SIGURG)
+        patch.setattr(sys, "__stderr__", None)
+        die(signal.SIGURG)
+    os.set_blocking(master, False)
+    assert b"\x1b[?25h" == os.read(master, 100)
+    os.close(master)
+    assert signal.SIG_DFL == signal.getsignal(signal.SIGURG)
 
 
-def test_no_bar_in_a_pipe(api: FakeApify) -> None:
-    """What comes out of the pipe is shown on the same terminal, as a rule."""
-    with terminal(api, "list", piped=True) as shown:
-        output = shown.read_all()
-        assert shown.process.stdout
-        assert 7 == shown.process.stdout.read().count(b"\n")
-    assert (0, "") == (shown.process.returncode, output)
+def test_the_second_signal_does_not_wait() -> None:
+    """The first one cancels the work, the second one ends the process."""
+    code = """
+import asyncio, signal
+from apify_tasks_async.cli import _loop
+ends = []
+_loop.die = ends.append
+async def work():
+    try:
+        signal.raise_signal(signal.SIGTERM)
+        await asyncio.sleep(0)
+    finally:
+        signal.raise_signal(signal.SIGINT)
+try:
+    _loop.run_async(work())
+except KeyboardInterrupt as error:
+    print(error.exit_code, ends == [signal.SIGINT])
+"""
+    assert "143 True\n" == run_python(code).stdout
 
 
-@pytest.mark.parametrize("option", ["--quiet", "--verbose"])
-def test_no_bar(api: FakeApify, tmp_path: Path, option: str) -> None:
-    """There is none if it is not wanted, nor between lines of a log."""
-    rows = tmp_path / "rows"
-    with rows.open("wb") as file, terminal(api, "list", option, file=file) as shown:
-        output = shown.read_all()
-    assert (0, 7) == (shown.process.returncode, rows.read_bytes().count(b"\n"))
-    assert "Listing tasks" not in output
-    assert (option == "--verbose") == ("apify-tasks: debug: " in output)
-    assert api.token not in output
+def test_a_signal_just_before_a_wait() -> None:
+    """Rows that nobody reads are not begun any more."""
+    code = """
+import signal
+from apify_tasks_async.cli._loop import interruptible, run_async
+async def work():
+    signal.raise_signal(signal.SIGTERM)
+    with interruptible():
+        print("waits")
+try:
+    run_async(work())
+except KeyboardInterrupt as error:
+    print(error.exit_code)
+"""
+    assert "143\n" == run_python(code).stdout
 
 
-def test_ctrl_c_in_a_terminal(api: FakeApify) -> None:
-    """The bar goes away, the rows that came are shown, and the prompt begins on a line of its own."""
-    api.fail(Hang(), offset=2)
-    with terminal(api, "list", "--page-size", 2, "--columns", "name") as shown:
-        shown.read_until("2/6")
-        shown.type("\x03")
-        output = shown.read_all()
-    assert 130 == shown.process.returncode
-    assert ["my-task-0", "my-task-1"] == [line.strip() for line in shown.text[-2:]]
-    assert output.endswith("\r\n\r\n")
-    assert output.rindex("\x1b[?25h") > output.rindex("\x1b[?25l")
-    assert "Traceback" not in output
+def test_a_signal_while_the_event_loop_opens() -> None:
+    """It is not lost before there is anything to cancel."""
+    ending = Ending()
+    ending.on_signal(signal.SIGTERM, None)
+    with pytest.raises(Interrupted) as raised:
+        asyncio.run(ending.end_early(asyncio.sleep(SECONDS)))
+    assert 143 == raised.value.exit_code
 
 
-def test_an_error_in_a_terminal(api: FakeApify) -> None:
-    """The error comes behind the rows that came, and the end of the bar is that of what was asked for."""
-    api.fail(Status(403), offset=2)
-    with terminal(api, "list", "--page-size", 2, "-L", 5, "--columns", "name", columns=300) as shown:
-        shown.read_all()
-    assert "2/5" in shown.output
-    assert 1 == shown.process.returncode
-    assert ["my-task-0", "my-task-1"] == [line.strip() for line in shown.text[-3:-1]]
-    assert shown.text[-1].startswith("apify-tasks: error: ")
+# Closed and full files
 
 
-def test_the_demo() -> None:
-    """It shows a bar, the table, and what it took, without a server or a token."""
-    with terminal(None, "demo", "--tasks", 1500, "--latency", 0.01) as shown:
-        shown.read_all()
-    assert 0 == shown.process.returncode
-    assert re.fullmatch(r"apify-tasks: 1,500 tasks in 2 requests, \d+\.\d\d seconds", shown.text[-1])
-    assert "my-task-1499" in shown.text[-2]
+@pytest.mark.parametrize(
+    ("redirection", "code"),
+    [
+        ("2>&-", 2),
+        (">&- 2>&-", 1),
+        ("2>/dev/full", 1),
+        (">/dev/full 2>&1", 2),
+    ],
+)
+def test_an_error_that_cannot_be_said(api: FakeApify, redirection: str, code: int) -> None:
+    """There is no traceback of it anywhere."""
+    with started(api, "list", "--wrong", command=("sh", "-c", f'"$@" {redirection}', "sh", *COMMAND)) as process:
+        assert (b"", b"") == process.communicate(timeout=SECONDS)
+    assert process.returncode in (1, code)
+
+
+def test_a_full_disk(api: FakeApify) -> None:
+    """It is one line, and the exit code 1."""
+    with Path("/dev/full").open("wb") as full, started(api, "list", stdout=full) as process:
+        _, errors = process.communicate(timeout=SECONDS)
+    assert (1, b"apify-tasks: error: cannot write: No space left on device\n") == (process.returncode, errors)
 
 
 # Imports
@@ -357,14 +288,17 @@ def run_python(code: str, *arguments: str) -> subprocess.CompletedProcess[str]:
     )
 
 
-@pytest.mark.parametrize("arguments", [("--help",), ("list", "--help")])
+@pytest.mark.parametrize("arguments", [("--help",), ("list", "--help"), ("complete",)])
 def test_help_imports_nothing_heavy(arguments: tuple[str, ...]) -> None:
-    """Help comes at once: neither the network's library nor the terminal's is imported for it."""
+    """Help and completion come at once: neither the network's library nor the terminal's is imported for it."""
     code = """
+import os
 import sys
 from apify_tasks_async.cli import main
+if sys.argv[1:] == ["complete"]:
+    os.environ.update(_APIFY_TASKS_COMPLETE="bash_complete", COMP_WORDS="apify-tasks list -", COMP_CWORD="2")
 code = main()
-print(code, sorted({"aiohttp", "rich"} & set(sys.modules)), file=sys.stderr)
+print(code, sorted({"aiohttp", "asyncio", "rich"} & set(sys.modules)), file=sys.stderr)
 """
     assert "0 []\n" == run_python(code, *arguments).stderr
 

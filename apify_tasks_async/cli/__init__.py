@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import signal
 import sys
 
 __all__ = ["main"]
@@ -21,10 +22,18 @@ def main() -> int:
         message = "apify-tasks: the command line needs the extra: python -m pip install 'apify-tasks-async[cli]'"
         sys.stderr.write(f"{message}\n")
         return 1
-    # Only now is it certain that click is there.
-    from apify_tasks_async.cli._commands import run  # noqa: PLC0415
+    try:
+        try:
+            # Only now is it certain that click is there.
+            from apify_tasks_async.cli._commands import run  # noqa: PLC0415
 
-    return run(sys.argv[1:])
+            return run(sys.argv[1:])
+        finally:
+            # While the interpreter clears up, Ctrl-C would only end in a traceback of that.
+            if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+                signal.signal(signal.SIGINT, signal.SIG_DFL)
+    except KeyboardInterrupt:
+        return 130
 
 
 def _is_installed(name: str) -> bool:

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Sequence
 from pathlib import Path
 
-import attrs
 import click
 
-from apify_tasks_async import Bookmark, Task
+from apify_tasks_async import Bookmark, TaskPage
 from apify_tasks_async.cli._exit import Failure
 
 __all__ = ["BookmarkFile", "behind", "read_bookmark"]
@@ -41,22 +39,20 @@ def read_bookmark(path: Path | None, written: Path | None, *, desc: bool) -> Boo
     return bookmark
 
 
-def behind(tasks: Sequence[Task], previous: Bookmark | None, *, offset: int, desc: bool) -> Bookmark:
-    """Return the bookmark behind the last of these tasks.
+def behind(page: TaskPage, count: int, previous: Bookmark | None) -> Bookmark:
+    """Return the bookmark behind the first tasks of a page; behind the last one the page has its own.
 
     Args:
-        tasks: The tasks that were read since, one at least.
-        previous: The bookmark behind the task before them.
-        offset: The place in the list of the first of them.
-        desc: The direction of the list.
+        page: The page.
+        count: How many of its tasks, one at least.
+        previous: The bookmark before the page.
     """
-    moment = tasks[-1].created_at
-    tied = [task.id for task in tasks if task.created_at == moment]
+    moment = page.items[count - 1].created_at
+    ids = {task.id for task in page.items[:count] if task.created_at == moment}
     if previous is not None and previous.created_at == moment:
-        return attrs.evolve(previous, ids=previous.ids.union(tied))
-    # A bookmark points at the task before the tied ones: reading on from there shows that nothing was missed.
-    before = max(0, offset + len(tasks) - len(tied) - 1)
-    return Bookmark(moment, frozenset(tied), before, desc)
+        ids |= previous.ids
+    # The place is a hint: the walk steps back as far as it has to.
+    return Bookmark(moment, frozenset(ids), page.offset, page.desc)
 
 
 class BookmarkFile:
@@ -81,9 +77,11 @@ class BookmarkFile:
                 os.fsync(file.fileno())
             temporary.replace(self._place)
         except OSError as error:
+            raise Failure(f"cannot write the bookmark {str(self.path)!r}: {error.strerror or error}") from None
+        finally:
+            # Ctrl-C may come in between, too.
             with contextlib.suppress(OSError):
                 temporary.unlink()
-            raise Failure(f"cannot write the bookmark {str(self.path)!r}: {error.strerror or error}") from None
 
 
 def _place(path: Path) -> Path:

@@ -2,28 +2,44 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Sequence
 from typing import Any
 
 import click
+from click.shell_completion import shell_complete
 
-from apify_tasks_async.cli._exit import CLOSED_PIPE, Failure, Terminated, discard_output, is_terminal
+from apify_tasks_async.cli._exit import (
+    SIGNALLED,
+    Failure,
+    Interrupted,
+    discard_output,
+    is_terminal,
+    show,
+)
 from apify_tasks_async.cli._options import (
     Options,
     Seconds,
     connection,
+    exact,
     filters,
     formats,
+    no_token,
     places,
     reading,
+    verbose,
     walking,
 )
 
 __all__ = ["cli", "run"]
 
-_CTRL_C = 130
-_SIGTERM = 143
+# Windows has no SIGPIPE.
+_CLOSED_PIPE = SIGNALLED + 13
+_CTRL_C = SIGNALLED + 2
+
+_NAME = "apify-tasks"
+_COMPLETE = "_APIFY_TASKS_COMPLETE"
 
 _LEAST_EXACT_PAGE_SIZE = 4
 
@@ -32,14 +48,14 @@ _ALIASES = {"ls": "list"}
 _LIST_FORMATS = ("table", "json", "jsonl", "csv", "tsv", "name")
 _FOLLOW_FORMATS = ("jsonl", "tsv", "name")
 
-_QUIET = click.option("-q", "--quiet", is_flag=True, help="No progress bar. In a pipe there is none.")
+_QUIET = click.option(
+    "-q",
+    "--quiet",
+    is_flag=True,
+    help="No progress bar, and no word of what is tried again. Both are for a terminal only.",
+)
 _OFFSET = click.option(
     "--offset", type=click.IntRange(min=0), default=0, show_default=True, help="Leave so many out at the start."
-)
-_EXACT = click.option(
-    "--exact",
-    is_flag=True,
-    help="Every task exactly once, or an error, whatever changes meanwhile. A few more requests.",
 )
 
 
@@ -68,6 +84,10 @@ Examples:
   apify-tasks demo                             without a token or a network
 
 \b
+Completion, in bash (zsh and fish have their own: zsh_source, fish_source):
+  eval "$(_APIFY_TASKS_COMPLETE=bash_source apify-tasks)"
+
+\b
 Exit codes:
   0 done, 1 API or network, 2 usage, 4 authentication, 130 Ctrl-C, 141 closed pipe,
   143 SIGTERM""",
@@ -75,6 +95,7 @@ Exit codes:
 @click.option(
     "--version", is_flag=True, is_eager=True, expose_value=False, callback=_show_version, help="Show the version."
 )
+@no_token
 def cli() -> None:
     """List your Apify tasks.
 
@@ -87,11 +108,13 @@ def cli() -> None:
     "list",
     epilog="""\b
 Formats:
-  table  fitted to the terminal; the default there; shown when all is there
+  table  fitted to the terminal; the default there; shown when all is there;
+         columns without room are left out, ids are never cut
   json   one array of the API's own documents
   jsonl  the same, a document on each line
   csv    RFC 4180; a cell that begins with = + - @ tab or CR gets an apostrophe
-         in front, so that no spreadsheet takes it for a formula
+         in front, so that no spreadsheet takes it for a formula; the other
+         formats hold every name as it is
   tsv    the default elsewhere; tab, newline and backslash are \\t \\n \\\\
   name   a name on each line
 
@@ -113,7 +136,7 @@ Examples:
 @walking
 @_OFFSET
 @filters
-@_EXACT
+@exact
 @places
 @reading
 @connection
@@ -166,7 +189,7 @@ Examples:
 def follow_command(**options: Any) -> None:
     """Show every task once, then each new one as it is created.
 
-    It ends with Ctrl-C.
+    It ends with Ctrl-C, or with its reader. Failures are waited out, except at the very first look.
     """
     chosen = Options(**options)
     _check_page_size("follow", chosen)
@@ -194,7 +217,9 @@ Examples:
 @formats(*_LIST_FORMATS)
 @walking
 @filters
+@exact
 @_QUIET
+@verbose
 def demo_command(tasks: int, latency: float, **options: Any) -> None:
     """List the tasks of a server that this command starts itself.
 
@@ -212,33 +237,35 @@ def run(arguments: Sequence[str]) -> int:
         arguments: The command and its options.
     """
     try:
+        if _COMPLETE in os.environ:
+            return shell_complete(cli, {}, _NAME, _COMPLETE, os.environ[_COMPLETE])
         return _run(arguments)
     except BrokenPipeError:
         discard_output(sys.stdout, sys.stderr)
-        return CLOSED_PIPE
+        return _CLOSED_PIPE
     except OSError as error:
         discard_output(sys.stdout)
-        Failure(f"cannot write: {error.strerror or error}").show()
+        show(Failure(f"cannot write: {error.strerror or error}"))
         return 1
 
 
 def _run(arguments: Sequence[str]) -> int:
     # Not click's own main(): that swallows which signal came, and gives a closed pipe the code 1.
     if sys.stdout is None:
-        Failure("standard output is closed").show()
+        show(Failure("standard output is closed"))
         return 1
     try:
-        with cli.make_context("apify-tasks", list(arguments)) as context:
+        with cli.make_context(_NAME, list(arguments)) as context:
             cli.invoke(context)
         sys.stdout.flush()
     except click.exceptions.Exit as error:
         return error.exit_code
     except click.ClickException as error:
-        error.show()
+        show(error)
         return error.exit_code
-    except Terminated:
-        return _SIGTERM
-    except KeyboardInterrupt:
+    except KeyboardInterrupt as error:
+        if isinstance(error, Interrupted) and error.exit_code != _CTRL_C:
+            return error.exit_code
         if is_terminal(sys.stderr):
             # The terminal showed ^C, and the shell's prompt is not to follow it on that line.
             click.echo(err=True)

@@ -2,45 +2,44 @@
 
 from __future__ import annotations
 
-import asyncio
+import contextlib
 import os
+import re
 import signal
-from collections.abc import Coroutine
+import sys
+from collections.abc import Callable, Iterator
 from types import FrameType
-from typing import IO, Any, NoReturn, TextIO, TypeVar
+from typing import NoReturn, TextIO
 
 import click
 
 from apify_tasks_async.cli._text import printable
 
 __all__ = [
-    "CLOSED_PIPE",
+    "SIGNALLED",
     "Failure",
-    "Terminated",
+    "Interrupted",
     "TokenFailure",
+    "die",
     "discard_output",
+    "handling",
+    "interrupt",
     "is_terminal",
-    "run_async",
     "say",
-    "terminate",
+    "show",
 ]
 
-_Result = TypeVar("_Result")
-
-CLOSED_PIPE = 128 + 13
-"""The shell's code for a process that SIGPIPE ended."""
+SIGNALLED = 128
+"""What a shell adds to the number of the signal that ended a process."""
 
 _WHERE_TOKENS_ARE = (
     "set APIFY_TOKEN or pass --token-file; Apify Console > Settings > API & Integrations shows your tokens"
 )
+_TOKEN = re.compile(r"apify_api_\w+")
 
 
 class Failure(click.ClickException):
-    """The command cannot go on: one line on stderr, and the exit code 1."""
-
-    def show(self, file: IO[Any] | None = None) -> None:
-        """Say it on stderr, or in `file`."""
-        click.echo(f"apify-tasks: error: {printable(self.format_message())}", file=file, err=True)
+    """The command cannot go on: the exit code 1."""
 
 
 class TokenFailure(Failure):
@@ -53,39 +52,57 @@ class TokenFailure(Failure):
         return f"{self.message}; {_WHERE_TOKENS_ARE}"
 
 
-class Terminated(KeyboardInterrupt):
-    """SIGTERM came. It ends a command as Ctrl-C does: rows are finished, the bookmark is kept, the bar goes away."""
+class Interrupted(KeyboardInterrupt):
+    """Ctrl-C or SIGTERM came. Rows are finished, the bookmark is kept, the bar goes away."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__()
+        self.exit_code = SIGNALLED + number
 
 
-def terminate(_number: int, _frame: FrameType | None) -> NoReturn:
-    """Handle SIGTERM."""
-    raise Terminated
+@contextlib.contextmanager
+def handling(handler: Callable[[int, FrameType | None], object]) -> Iterator[None]:
+    """Handle Ctrl-C and SIGTERM like this, unless the process was started to ignore them."""
+    heeded = [number for number in (signal.SIGINT, signal.SIGTERM) if signal.getsignal(number) != signal.SIG_IGN]
+    previous = {number: signal.signal(number, handler) for number in heeded}
+    try:
+        yield
+    finally:
+        for number, restored in previous.items():
+            signal.signal(number, restored)
+
+
+def interrupt(number: int, _frame: FrameType | None) -> NoReturn:
+    """Handle a signal where our own code waits, such as for a reader that is in no hurry."""
+    raise Interrupted(number)
+
+
+def die(number: int) -> None:
+    """End at once, as the signal does by itself."""
+    # Not sys.stderr, in whose place the bar may have put something else. It has hidden the cursor as well.
+    if sys.__stderr__ is not None and sys.__stderr__.isatty():
+        os.write(sys.__stderr__.fileno(), b"\x1b[?25h")
+    signal.signal(number, signal.SIG_DFL)
+    signal.raise_signal(number)
 
 
 def say(message: str) -> None:
     """Write one line to stderr."""
-    click.echo(f"apify-tasks: {printable(message)}", err=True)
+    if sys.stderr is None:
+        return
+    # Who pastes a token in the wrong place would find it in the message. Not click.echo: it writes past the bar.
+    sys.stderr.write(f"apify-tasks: {printable(_TOKEN.sub('apify_api_***', message))}\n")
+    sys.stderr.flush()
 
 
-def run_async(work: Coroutine[Any, Any, _Result]) -> _Result:
-    """Run the work in an event loop of its own, and turn the library's errors into a `Failure`."""
-    from apify_tasks_async import (  # noqa: PLC0415 - --help shall not import it
-        ApifyTasksError,
-        AuthenticationError,
-        InvalidTaskError,
-    )
-
-    previous = signal.signal(signal.SIGTERM, terminate)
-    try:
-        return asyncio.run(work)
-    except AuthenticationError as error:
-        raise TokenFailure(str(error.problem)) from None
-    except InvalidTaskError as error:
-        raise Failure(f"{error.problem}; pass --skip-invalid to leave such tasks out") from None
-    except ApifyTasksError as error:
-        raise Failure(str(error)) from None
-    finally:
-        signal.signal(signal.SIGTERM, previous)
+def show(error: click.ClickException) -> None:
+    """Say why the command cannot go on, in a line; where the command was not understood, in which help to look."""
+    if isinstance(error, click.exceptions.NoArgsIsHelpError):
+        error.show()  # the help itself
+        return
+    say(f"error: {error.format_message().removesuffix('.')}")
+    if isinstance(error, click.UsageError) and error.ctx is not None:
+        say(f"see '{error.ctx.command_path} --help'")
 
 
 def is_terminal(stream: TextIO | None) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import os
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
@@ -13,7 +14,19 @@ import click
 
 from apify_tasks_async.cli._exit import TokenFailure
 
-__all__ = ["Options", "Seconds", "connection", "filters", "formats", "places", "reading", "walking"]
+__all__ = [
+    "Options",
+    "Seconds",
+    "connection",
+    "exact",
+    "filters",
+    "formats",
+    "no_token",
+    "places",
+    "reading",
+    "verbose",
+    "walking",
+]
 
 _Command = TypeVar("_Command", bound=Callable[..., Any])
 
@@ -39,6 +52,22 @@ def _columns(_context: click.Context, _parameter: click.Parameter, value: str) -
         if column not in _COLUMNS and not column.startswith("extra."):
             raise click.BadParameter(f"{column!r} is none of {', '.join(_COLUMNS)}, extra.NAME.")
     return columns
+
+
+def _complete_columns(_context: click.Context, _parameter: click.Parameter, incomplete: str) -> list[str]:
+    before, comma, _ = incomplete.rpartition(",")
+    named = before.split(",")
+    names = [before + comma + column for column in _COLUMNS if column not in named]
+    return [name for name in names if name.startswith(incomplete)]
+
+
+def _refuse_token(context: click.Context, _parameter: click.Parameter, value: str | None) -> None:
+    # Nobody is to see it once more.
+    if value is not None and not context.resilient_parsing:
+        raise click.UsageError(
+            "a token does not go into the command line, where `ps` and the shell's history show it; "
+            "set APIFY_TOKEN or pass --token-file"
+        )
 
 
 class Seconds(click.FloatRange):
@@ -105,12 +134,21 @@ class Options:
         return token
 
 
+_TOKEN_LIKE = re.compile(r"\w{16,}")
+"""A name of a file would hold a dot or a slash."""
+
+
 def _read_token(path: str) -> str:
+    hint = "'--token-file'"
     try:
         with click.open_file(path, encoding="utf-8", errors="replace") as file:
             return str(file.read())
     except OSError as error:
-        raise click.BadParameter(f"cannot read {path!r}: {error.strerror}.", param_hint="'--token-file'") from None
+        if _TOKEN_LIKE.fullmatch(path):
+            raise click.BadParameter(
+                "it takes the name of a file that holds the token, not the token.", param_hint=hint
+            ) from None
+        raise click.BadParameter(f"cannot read {path!r}: {error.strerror}.", param_hint=hint) from None
 
 
 def _all(*options: Callable[[_Command], _Command]) -> Callable[[_Command], _Command]:
@@ -142,6 +180,7 @@ def formats(*names: str, default: str | None = None) -> Callable[[_Command], _Co
             "--columns",
             metavar="NAMES",
             callback=_columns,
+            shell_complete=_complete_columns,
             default=_DEFAULT_COLUMNS,
             show_default=True,
             help=f"What to show of a task where there are columns: {', '.join(_COLUMNS)}, "
@@ -151,15 +190,32 @@ def formats(*names: str, default: str | None = None) -> Callable[[_Command], _Co
     )
 
 
+no_token = click.option(
+    "--token", hidden=True, expose_value=False, callback=_refuse_token, is_flag=False, flag_value=""
+)
+"""What says where a token goes instead."""
+
+verbose = click.option("-v", "--verbose", is_flag=True, help="Say on stderr what is done.")
+
+exact = click.option(
+    "--exact",
+    is_flag=True,
+    help="Every task exactly once, or an error, whatever changes meanwhile. A few more requests.",
+)
+
 connection = _all(
     click.option(
-        "--token-file", metavar="FILE", help="Read the token from FILE, - for stdin.  [default: APIFY_TOKEN is used]"
+        "--token-file",
+        type=click.Path(allow_dash=True),
+        metavar="FILE",
+        help="Read the token from FILE, - for stdin.  [default: APIFY_TOKEN is used]",
     ),
+    no_token,
     click.option(
         "--base-url", metavar="URL", help="Where the API is.  [default: APIFY_API_BASE_URL, else https://api.apify.com]"
     ),
     click.option("--timeout", type=Seconds(), default=30.0, show_default=True, help="For one attempt at a page."),
-    click.option("-v", "--verbose", is_flag=True, help="Say on stderr what is done."),
+    verbose,
 )
 """How to reach the API."""
 

@@ -12,11 +12,12 @@ from collections.abc import Callable, Sequence
 from typing import Any, BinaryIO, Protocol, Self
 
 import attrs
-import orjson
+import msgspec
 
 from apify_tasks_async import Bookmark, Task, converter
 from apify_tasks_async.cli._bookmark import BookmarkFile
 from apify_tasks_async.cli._exit import is_terminal, say
+from apify_tasks_async.cli._loop import interruptible
 from apify_tasks_async.cli._options import Options
 from apify_tasks_async.cli._text import as_json_text, printable
 
@@ -52,7 +53,7 @@ def _cell_text(task: Task, column: str) -> str:
 
 
 def _document(task: Task) -> str:
-    return as_json_text(orjson.dumps(converter.unstructure(task)))
+    return as_json_text(msgspec.json.encode(converter.unstructure(task)))
 
 
 class Format(Protocol):
@@ -136,6 +137,13 @@ class _Separated:
         return "\t".join(map(_escaped, cells)) + "\n"
 
 
+_FORMULAS = ("=", "+", "-", "@", "\t", "\r", "\n", "\uff1d", "\uff0b", "\uff0d", "\uff20")
+"""A spreadsheet takes a cell that begins with one of these for a formula, and runs it: the last four are wide = + - @.
+
+https://owasp.org/www-community/attacks/CSV_Injection
+"""
+
+
 class _Csv(_Separated):
     """RFC 4180. Control characters are data in a file, and escaped on a terminal."""
 
@@ -145,12 +153,14 @@ class _Csv(_Separated):
 
     def _line(self, cells: Sequence[str]) -> str:
         text = io.StringIO()
-        csv.writer(text).writerow(map(self._safe, cells))
+        safe = list(map(self._safe, cells))
+        # In some countries a spreadsheet splits at these, and would find a formula behind one that is not in quotes.
+        splits = any(";" in cell or "\t" in cell for cell in safe)
+        csv.writer(text, quoting=csv.QUOTE_ALL if splits else csv.QUOTE_MINIMAL).writerow(safe)
         return text.getvalue()
 
     def _safe(self, text: str) -> str:
-        # A spreadsheet takes a cell that begins with one of these for a formula, and runs it.
-        harmless = f"'{text}" if text.startswith(("=", "+", "-", "@", "\t", "\r")) else text
+        harmless = f"'{text}" if text.startswith(_FORMULAS) else text
         return printable(harmless) if self._terminal else harmless
 
 
@@ -205,7 +215,7 @@ class Rows:
 
     def show(self, tasks: Sequence[Task], bookmark: Bookmark | None) -> None:
         """Write rows, and keep the bookmark that is behind them."""
-        self._write(self._head() + self._format.rows(tasks))
+        self._write(self._format.rows(tasks))
         self.shown += len(tasks)
         self.bookmark = bookmark
         if self.streams:
@@ -215,27 +225,25 @@ class Rows:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: object) -> None:
-        if self._broken:
+        if self._broken or isinstance(error, BrokenPipeError):
             return
         # A list that failed before its first page does not look like an empty one.
         if error is None or self._begun:
-            self._write(self._head() + self._format.tail())
+            self._write(self._format.tail())
             self._keep_bookmark()
         if self._begun and error is not None and self._file is not None and self.bookmark is not None:
             say(f"the bookmark is in {str(self._file.path)!r}: carry on with --after")
 
-    def _head(self) -> str:
-        """Return what comes before the first row, once."""
-        begun, self._begun = self._begun, True
-        return "" if begun else self._format.head()
-
     def _write(self, text: str) -> None:
-        try:
-            self._stream.write(text.encode())
-            self._stream.flush()
-        except OSError:
-            self._broken = True
-            raise
+        with interruptible():
+            begun, self._begun = self._begun, True
+            try:
+                self._stream.write((text if begun else self._format.head() + text).encode())
+                self._stream.flush()
+            except BaseException:
+                # It may be there in part.
+                self._broken = True
+                raise
 
     def _keep_bookmark(self) -> None:
         if self._file is None or self.bookmark is None:

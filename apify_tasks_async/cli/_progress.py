@@ -6,21 +6,32 @@ import contextlib
 from collections.abc import Callable, Generator
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColumn, Task, TextColumn, TimeRemainingColumn
+from rich.progress import BarColumn, Progress, ProgressColumn, Task, TimeRemainingColumn
 from rich.text import Text
 
 __all__ = ["progress_bar"]
 
+_ROOM_FOR_A_BAR = 72
 
-class _Rate(ProgressColumn):
+
+class _Count(ProgressColumn):
     def render(self, task: Task) -> Text:
-        return Text(f"{task.speed:,.0f}/s" if task.speed else "", style="progress.data.speed")
+        if task.total is None:
+            return Text("waiting for the first page", no_wrap=True)
+        rate = task.completed / task.elapsed if task.elapsed else 0
+        return Text(f"{task.completed:,.0f} of {task.total:,.0f} tasks  {rate:,.0f}/s", no_wrap=True)
 
 
 @contextlib.contextmanager
 def progress_bar() -> Generator[Callable[[int, int], None], None, None]:
     """Show the bar, and yield the function that moves it: it takes the tasks read so far, and those there are."""
-    columns = (TextColumn("Listing tasks"), BarColumn(), MofNCompleteColumn(), _Rate(), TimeRemainingColumn())
-    with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
-        bar = progress.add_task("", total=None)
-        yield lambda read, total: progress.update(bar, completed=read, total=max(read, total))
+    console = Console(stderr=True)
+    if console.is_dumb_terminal:
+        # Such a terminal cannot take a line back.
+        yield lambda _read, _total: None
+        return
+    bar: list[ProgressColumn] = [BarColumn(bar_width=20), TimeRemainingColumn()]
+    columns = [_Count(), *(bar if console.width >= _ROOM_FOR_A_BAR else [])]
+    with Progress(*columns, console=console, transient=True) as progress:
+        task = progress.add_task("", total=None)
+        yield lambda read, total: progress.update(task, completed=read, total=max(read, total))

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import logging
+import math
 import sys
 import time
-from collections.abc import AsyncGenerator, Callable, Coroutine, Generator, Sequence
+from collections.abc import Callable, Coroutine, Generator, Sequence
 from contextlib import AbstractContextManager
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -15,9 +15,11 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import attrs
 import click
 
-from apify_tasks_async import ConfigurationError, Task, TasksClient
+from apify_tasks_async import Attempt, ConfigurationError, Task, TasksClient
+from apify_tasks_async.cli._advice import failure, in_options
 from apify_tasks_async.cli._bookmark import behind, read_bookmark
-from apify_tasks_async.cli._exit import is_terminal, run_async, say
+from apify_tasks_async.cli._exit import is_terminal, say
+from apify_tasks_async.cli._loop import run_async
 from apify_tasks_async.cli._options import Options
 from apify_tasks_async.cli._output import Rows, open_rows
 from apify_tasks_async.cli._text import printable
@@ -29,9 +31,6 @@ __all__ = ["count", "demo", "follow", "list_tasks"]
 
 _Result = TypeVar("_Result")
 _Advance = Callable[[int, int], None]
-
-_BATCH = 1000
-"""The most rows that are held back while more are there already."""
 
 
 class _OneLine(logging.Formatter):
@@ -58,14 +57,46 @@ def _run(options: Options, work: Coroutine[Any, Any, _Result]) -> _Result:
         return run_async(work)
 
 
-def _client(options: Options) -> TasksClient:
+class _Watch:
+    """Is told of every attempt, and tells whoever waits at a terminal why it takes longer.
+
+    Args:
+        options: What was asked for.
+        endless: Whether a failure is waited out: not the first one, when the API may not even be there.
+    """
+
+    def __init__(self, options: Options, *, endless: bool = False) -> None:
+        # The log says it, too.
+        self._silent = options.verbose or options.quiet or not is_terminal(sys.stderr)
+        self._hopeless = endless
+        self._told: set[object] = set()
+
+    def __call__(self, attempt: Attempt) -> None:
+        """Look at how an attempt ended."""
+        error = attempt.error
+        if error is None:
+            self._hopeless = False
+        elif attempt.delay is None:
+            if self._hopeless:
+                raise failure(error)
+        elif not self._silent and (type(error), attempt.status) not in self._told:
+            # Once for each kind of failure: all pages in flight may meet it.
+            self._told.add((type(error), attempt.status))
+            say(f"{error.problem}; trying again in {math.ceil(attempt.delay):,} s")
+
+
+def _client(options: Options, *, endless: bool = False) -> TasksClient:
     try:
         return TasksClient(
-            options.token, base_url=options.base_url, timeout=options.timeout, concurrency=options.concurrency
+            options.token,
+            base_url=options.base_url,
+            timeout=options.timeout,
+            concurrency=options.concurrency,
+            on_attempt=_Watch(options, endless=endless),
         )
     except ConfigurationError as error:
         # The token was looked at before, so it is the base URL.
-        raise click.UsageError(str(error)) from None
+        raise click.UsageError(in_options(str(error))) from None
 
 
 @attrs.define
@@ -122,8 +153,9 @@ def _bar(options: Options, rows: Rows) -> AbstractContextManager[_Advance]:
 def list_tasks(options: Options) -> None:
     """Show the tasks."""
     after = read_bookmark(options.after, options.bookmark, desc=options.desc)
+    client = _client(options)
     with open_rows(options, after) as rows, _bar(options, rows) as advance:
-        _run(options, _walk(_client(options), options, rows, advance))
+        _run(options, _walk(client, options, rows, advance))
 
 
 async def _walk(client: TasksClient, options: Options, rows: Rows, advance: _Advance) -> None:
@@ -144,16 +176,15 @@ async def _walk(client: TasksClient, options: Options, rows: Rows, advance: _Adv
     async with client, pages:
         async for page in pages:
             chosen, looked_at = selection.choose(page.items)
-            bookmark = page.bookmark
-            if looked_at < len(page):
-                bookmark = behind(page.items[:looked_at], rows.bookmark, offset=page.offset, desc=options.desc)
-            rows.show(chosen, bookmark)
+            rows.show(chosen, page.bookmark if looked_at == len(page) else behind(page, looked_at, rows.bookmark))
             read += looked_at
             start = page.offset if start is None else start
             expected = max(0, page.total - start)
             advance(read, expected if limit is None else min(limit, expected))
             if selection.limit == 0:
                 return
+    # What was left out at the end of the list is behind it as well.
+    rows.show([], pages.bookmark)
 
 
 def count(options: Options) -> None:
@@ -169,40 +200,23 @@ async def _count(client: TasksClient) -> int:
 def follow(options: Options) -> None:
     """Show the tasks, then each new one."""
     after = read_bookmark(options.after, options.bookmark, desc=False)
+    client = _client(options, endless=True)
     with open_rows(options, after) as rows:
-        _run(options, _follow(_client(options), options, rows))
+        _run(options, _follow(client, options, rows))
 
 
 async def _follow(client: TasksClient, options: Options, rows: Rows) -> None:
     selection = _selection(options)
-    after = rows.bookmark
-    offset = after.offset + len(after.ids) if after else 0
-    tasks = client.follow_tasks(
-        after=after,
+    pages = client.follow_pages(
+        after=rows.bookmark,
         interval=options.interval,
         page_size=options.page_size,
         on_invalid="skip" if options.skip_invalid else "raise",
     )
-    async with client, contextlib.aclosing(_batches(tasks)) as batches:
-        async for batch in batches:
-            chosen, _ = selection.choose(batch)
-            rows.show(chosen, behind(batch, rows.bookmark, offset=offset, desc=False))
-            offset += len(batch)
-
-
-async def _batches(tasks: AsyncGenerator[Task, None]) -> AsyncGenerator[list[Task], None]:
-    """Yield what has come as soon as the next task would have to be waited for."""
-    batch: list[Task] = []
-    while True:
-        coming = asyncio.ensure_future(anext(tasks))
-        try:
-            await asyncio.wait({coming}, timeout=0)
-            if batch and (len(batch) == _BATCH or not coming.done() or coming.exception()):
-                yield batch
-                batch = []
-            batch.append(await coming)
-        finally:
-            coming.cancel()
+    async with client, pages:
+        async for page in pages:
+            chosen, _ = selection.choose(page.items)
+            rows.show(chosen, page.bookmark)
 
 
 def demo(options: Options, *, tasks: int, latency: float) -> None:
