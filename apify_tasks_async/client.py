@@ -211,7 +211,8 @@ class TasksClient:
         Raises:
             ApifyTasksError: The request failed.
         """
-        return (await self.list_tasks(limit=1)).total
+        # Not by list_tasks: that one may be no task as documented is not of interest here.
+        return (await self._fetcher.fetch(PageRequest(0, 1, desc=False))).total
 
     def iter_pages(
         self,

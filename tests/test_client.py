@@ -329,9 +329,12 @@ class TestListTasks:
         assert attempts == len(api.requests)
         assert f"(offset=10, limit=20, desc=True, after {attempts} attempt" in str(error)
 
-    async def test_count(self, api: FakeApify, client: TasksClient) -> None:
-        """`count` is the server's total, asked for with one record."""
+    @pytest.mark.parametrize("fault", [None, MalformedItem()])
+    async def test_count(self, api: FakeApify, client: TasksClient, fault: MalformedItem | None) -> None:
+        """`count` is the server's total, asked for with one record, whatever that is."""
         api.reported_total = 123_456
+        if fault is not None:
+            api.fail(fault)
         assert 123_456 == await client.count()
         assert [(0, 1)] == [(sent.offset, sent.limit) for sent in api.requests]
 
