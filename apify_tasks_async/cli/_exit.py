@@ -7,7 +7,7 @@ import os
 import re
 import signal
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from types import FrameType
 from typing import NoReturn, TextIO
 
@@ -61,7 +61,7 @@ class Interrupted(KeyboardInterrupt):
 
 
 @contextlib.contextmanager
-def handling(handler: Callable[[int, FrameType | None], object]) -> Iterator[None]:
+def handling(handler: Callable[[int, FrameType | None], object]) -> Generator[None, None, None]:
     """Handle Ctrl-C and SIGTERM like this, unless the process was started to ignore them."""
     heeded = [number for number in (signal.SIGINT, signal.SIGTERM) if signal.getsignal(number) != signal.SIG_IGN]
     previous = {number: signal.signal(number, handler) for number in heeded}

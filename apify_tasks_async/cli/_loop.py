@@ -8,7 +8,7 @@ import os
 import select
 import stat
 import sys
-from collections.abc import Callable, Coroutine, Iterator
+from collections.abc import Callable, Coroutine, Generator
 from types import FrameType
 from typing import Any, TypeVar
 
@@ -73,7 +73,7 @@ class Ending:
 
 
 @contextlib.contextmanager
-def interruptible() -> Iterator[None]:
+def interruptible() -> Generator[None, None, None]:
     """Let a signal end at once what our own code waits for: a reader that is in no hurry.
 
     Raises:
@@ -90,7 +90,7 @@ def interruptible() -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def _on_closed_pipe(file: int, hang_up: Callable[[], None]) -> Iterator[None]:
+def _on_closed_pipe(file: int, hang_up: Callable[[], None]) -> Generator[None, None, None]:
     """Call the function once the file is a pipe that has no reader any more."""
     if not stat.S_ISFIFO(os.fstat(file).st_mode):
         yield
