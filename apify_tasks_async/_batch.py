@@ -15,7 +15,7 @@ import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
-from functools import partial
+from functools import cache, partial
 from itertools import chain, repeat
 from operator import attrgetter, countOf
 from typing import Annotated, Any
@@ -29,11 +29,11 @@ from apify_tasks_async.models import Task, TaskPage
 
 __all__ = ["FAILURES", "MOST_UNKNOWN", "Moment", "TaskReader"]
 
-FAILURES = (ValueError, OverflowError, RecursionError)
-"""What comes of a document that is not as documented; msgspec's own errors are of the first kind."""
+FAILURES = (TypeError, ValueError, OverflowError, RecursionError)
+"""What comes of a document that is not as documented; msgspec's own errors are ValueErrors."""
 
-MOST_UNKNOWN = 100
-"""How many undocumented fields of a model are remembered. Documents with further ones are not for the fast way."""
+MOST_UNKNOWN = 20
+"""How many undocumented fields of a model are remembered. With three times as many this would not be the fast way."""
 
 Moment = Annotated[datetime, msgspec.Meta(tz=True)]
 """A time on the wire: RFC 3339, with a zone."""
@@ -46,7 +46,7 @@ class TaskReader:
     """
 
     def __init__(self) -> None:
-        self._unknown: dict[type, list[str]] = {}
+        self._unknown: _Unknown = {}
         self._learning = threading.Lock()
         self._plan = _Plan(self._unknown)
 
@@ -59,34 +59,44 @@ class TaskReader:
 
     def convert(self, documents: list[Any]) -> list[Task]:
         """Return the tasks that the documents hold; raise one of `FAILURES` if any holds none."""
+        if not {dict}.issuperset(map(type, documents)):
+            raise TypeError("expected objects")
         with self._learning:
-            if self._learns(Task, documents):
-                self._plan = _Plan(self._unknown)
+            unknown = _unknown_fields(Task, documents, self._unknown)
+            if unknown != self._unknown:
+                self._plan, self._unknown = _Plan(unknown), unknown
         plan = self._plan
         structs = msgspec.convert(documents, plan.structs)
         plan.batch.bring_to_utc(structs)
         return plan.batch.models(structs)
 
-    def _learns(self, model: type, documents: Iterable[Any]) -> bool:
-        """Take note of the undocumented fields that the documents have; tell whether any is new."""
-        objects = [document for document in documents if isinstance(document, dict)]
-        fields = fields_of(model)
-        known = self._unknown.setdefault(model, [])
-        not_new = {*known, *(field.wire for field in fields)}
-        new = [name for name in dict.fromkeys(chain.from_iterable(objects)) if name not in not_new]
-        learns = 0 < len(new) <= MOST_UNKNOWN - len(known)
-        if learns:
-            known.extend(new)
-        for field in fields:
-            if attrs.has(field.kind):
-                learns |= self._learns(field.kind, [document.get(field.wire) for document in objects])
-        return learns
+
+_Unknown = Mapping[type, Sequence[str]]
+"""Of each model, the fields that its documents have beyond its own."""
+
+
+def _unknown_fields(model: type, documents: Iterable[Any], known: _Unknown) -> _Unknown:
+    """Return the undocumented fields that are known, and those that the documents have, if they are not too many."""
+    objects = [document for document in documents if isinstance(document, dict)]
+    fields = fields_of(model)
+    names = [*known.get(model, ()), *filter(_is_fit, chain.from_iterable(objects))]
+    documented = {field.wire for field in fields}
+    unknown = [name for name in dict.fromkeys(names) if name not in documented]
+    for field in fields:
+        if attrs.has(field.kind):
+            known = _unknown_fields(field.kind, [document.get(field.wire) for document in objects], known)
+    return {**known, model: unknown} if len(unknown) <= MOST_UNKNOWN else known
+
+
+def _is_fit(name: Any) -> bool:
+    """Tell whether msgspec takes it for the name of a field."""
+    return isinstance(name, str) and name.isprintable() and not {'"', "\\"}.intersection(name)
 
 
 class _Plan:
     """What msgspec is asked for, given the undocumented fields that are known."""
 
-    def __init__(self, unknown: Mapping[type, Sequence[str]]) -> None:
+    def __init__(self, unknown: _Unknown) -> None:
         self.batch = Batch(Task, unknown)
         self.structs: Any = list.__class_getitem__(self.batch.struct)
         fields = {field.wire: field.kind for field in fields_of(TaskPage)} | {"items": self.structs}
@@ -103,7 +113,7 @@ class Batch:
         unknown: Of each model, the fields that its documents have beyond its own. They go to `extra`.
     """
 
-    def __init__(self, model: type, unknown: Mapping[type, Sequence[str]]) -> None:
+    def __init__(self, model: type, unknown: _Unknown) -> None:
         self._model = model
         self._fields = fields_of(model)
         self._times = [field.attribute for field in self._fields if field.kind is datetime]
@@ -197,6 +207,7 @@ def _drop_unset(extra: dict[str, Any]) -> None:
         del extra[name]
 
 
+@cache
 def _draft(model: type) -> type:
     """Return a subclass of the same layout that starts empty, and that may be written to as quickly as any object."""
     plain = {name: getattr(object, name) for name in ("__init__", "__setattr__", "__delattr__")}

@@ -211,6 +211,10 @@ def _structure_tasks(value: Any, kind: Any) -> Any:
     return get_origin(kind)(tasks)
 
 
+def _is_model(kind: Any) -> bool:
+    return isinstance(kind, type) and issubclass(kind, TaskStats | Task | TaskPage)
+
+
 def _unstructure_model(model: type, converter: cattrs.Converter) -> Callable[[Any], dict[str, Any]]:
     """Make the hook that writes a model: every documented field, and whatever else it came with."""
     fields = [(field.attribute, field.wire) for field in fields_of(model)]
@@ -244,6 +248,5 @@ for _kind, _name in ((str, "a string"), (int, "an integer"), (bool, "a boolean")
 converter.register_structure_hook(datetime, _structure_datetime)
 converter.register_unstructure_hook(datetime, _unstructure_datetime)
 converter.register_structure_hook_func(lambda kind: kind in (list[Task], tuple[Task, ...]), _structure_tasks)
-for _model in (TaskStats, Task, TaskPage):
-    converter.register_structure_hook(_model, _structure_model(_model, converter))
-    converter.register_unstructure_hook(_model, _unstructure_model(_model, converter))
+converter.register_structure_hook_factory(_is_model, _structure_model)
+converter.register_unstructure_hook_factory(_is_model, _unstructure_model)

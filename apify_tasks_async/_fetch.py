@@ -147,6 +147,8 @@ class Fetcher:
 
     async def close(self) -> None:
         """Cancel all pages, and close the transport."""
+        if self._tasks and self._loop is not asyncio.get_running_loop():
+            raise ConfigurationError("this client is in use in another event loop; close it there")
         self.closing.set()
         await cancelled(self._tasks)
         await self._transport.close()
@@ -172,9 +174,9 @@ class Fetcher:
 
         def report(outcome: Outcome) -> None:
             if isinstance(outcome.error, RateLimitedError):
-                # What is not tried again may have been asked to wait for longer than anybody wants to.
-                asked = outcome.error.retry_after if outcome.delay is not None else None
-                self._pace.refused(sent_at, asked or 0.0)
+                # Who asks for more than a request may take makes it fail at once. The others shall not wait for that.
+                asked = outcome.error.retry_after or 0.0
+                self._pace.refused(sent_at, asked if asked < self._retrier.policy.deadline else 0.0)
             self._report(request, outcome)
 
         page = await self._retrier.run(attempt, admit=self._turn, report=report)

@@ -11,15 +11,18 @@ import re
 from collections import deque
 from collections.abc import Callable
 
-__all__ = ["MARGIN", "RECOVERY", "Pace"]
+__all__ = ["RECOVERY", "WINDOW", "Pace"]
 
-MARGIN = 0.05
-"""How much more than a second the requests of a second are spread over, as not all take equally long to the server."""
+WINDOW = 1.05
+"""Seconds that the requests of a second are spread over: more than one, as not all take equally long to the server."""
 
 RECOVERY = 5.0
 """Seconds in which the rate doubles after a refusal, which has halved it."""
 
-_NUMBER = re.compile(r"\s*(\d{1,9}(\.\d{1,9})?)", re.ASCII)
+MEMORY = 30.0
+"""Seconds for which requests are remembered, since a refusal may come that late."""
+
+_NUMBER = re.compile(r"\s*(\d{1,9})", re.ASCII)
 
 
 class Pace:
@@ -32,7 +35,7 @@ class Pace:
 
     def __init__(self, rate: float | None, clock: Callable[[], float]) -> None:
         self._limit = math.inf if rate is None else rate
-        self._stated = math.inf  # by the server
+        self._stated: float = math.inf  # by the server
         self._obeys = rate is not None
         self._clock = clock
         self._sent: deque[float] = deque()
@@ -47,13 +50,13 @@ class Pace:
         most = math.floor(max(1, rate)) if rate < math.inf else len(self._sent) + 1
         if len(self._sent) < most:
             return self._paused_until
-        return max(self._paused_until, self._sent[-most] + max(1, 1 / rate) * (1 + MARGIN))
+        return max(self._paused_until, self._sent[-most] + max(1, 1 / rate) * WINDOW)
 
     def sent(self) -> None:
         """Take note of a request."""
         now = self._clock()
         self._sent.append(now)
-        while self._sent[0] < now - (1 + MARGIN) and len(self._sent) > 1:
+        while self._sent[0] < now - MEMORY and len(self._sent) > 1:
             self._sent.popleft()
 
     def told(self, limit: str | None) -> None:
@@ -62,8 +65,8 @@ class Pace:
         They count if they are fewer than ours; for a client without a limit, once the server has refused a request.
         """
         stated = _NUMBER.match(limit or "")
-        if stated and float(stated[1]) > 0:
-            self._stated = float(stated[1])
+        if stated and int(stated[1]) > 0:
+            self._stated = int(stated[1])
 
     def refused(self, sent_at: float, pause: float) -> None:
         """Take note that a request was one too many, and that the server asked for a pause of so many seconds."""
@@ -72,13 +75,13 @@ class Pace:
         self._obeys = True
         # The rate is halved once for all that were on their way together.
         if sent_at > self._slowed_at:
-            self._slowed_from = min(self._most(), self._used(now))
+            self._slowed_from = min(self._most(), self._used(sent_at))
             self._slowed_at = now
 
-    def _used(self, now: float) -> float:
-        """Return how many requests a second were sent of late, at least one."""
-        recent = [moment for moment in self._sent if moment > now - 1]
-        return max(1, len(recent) / max(0.1, now - recent[0])) if recent else 1
+    def _used(self, until: float) -> float:
+        """Return how many requests a second were sent up to that moment, at least one."""
+        recent = [moment for moment in self._sent if until - 1 < moment <= until]
+        return max(1, len(recent) / max(0.1, until - recent[0])) if recent else 1
 
     def _allowed(self) -> float:
         doublings = (self._clock() - self._slowed_at) / RECOVERY - 1

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 from collections.abc import Callable, Sequence
 from types import TracebackType
 from typing import Literal, Self, cast
 
 from apify_tasks_async._fetch import Fetcher, cancelled, logger
 from apify_tasks_async._prefetch import Prefetch
-from apify_tasks_async._protocol import CheckedPage
+from apify_tasks_async._protocol import CheckedPage, Slice
 from apify_tasks_async._retry import is_transient
 from apify_tasks_async._walk import Step, Walk
 from apify_tasks_async.errors import ApifyTasksError, InvalidTaskError, RequestTimeoutError
@@ -41,6 +40,7 @@ class PageIterator:
         self._prefetch: Prefetch[CheckedPage] = Prefetch()
         self._failure: tuple[Exception, Bookmark | None] | None = None  # to be raised behind the page delivered last
         self._running = False
+        self._resumable = False  # behind a failure
         self._ended = False
 
     def __aiter__(self) -> Self:
@@ -50,18 +50,14 @@ class PageIterator:
         if self._running:
             raise RuntimeError("another task waits for the next page of this walk; start a walk for each of them")
         self._running = True
+        self._resumable = False
         try:
             page = await self._next_page()
         except asyncio.CancelledError:
             raise
-        except RequestTimeoutError as error:
-            # A consumer may take it for a timeout of its own, and go on: what is not there yet is asked for again.
-            error.bookmark = self.bookmark
-            self._prefetch.clear()
-            self._walk.plan_again()
-            raise
         except BaseException as error:
-            self._end()
+            if not self._resumable:
+                self._end()
             if isinstance(error, ApifyTasksError):
                 error.bookmark = self.bookmark
             raise
@@ -100,13 +96,25 @@ class PageIterator:
             if task is None:  # another task called aclose
                 break
             try:
-                page = self._deliver(self._walk.receive(self._fetcher.result(task, self._walk.awaited)))
+                page = self._deliver(self._walk.receive(self._result(task)))
             finally:
                 del task  # its exception's traceback leads here: a cycle
             if page.items:
                 self._fill()
                 return page
         return None
+
+    def _result(self, task: asyncio.Task[CheckedPage]) -> Slice:
+        try:
+            return self._fetcher.result(task, self._walk.awaited)
+        except RequestTimeoutError:
+            # A consumer may take it for a timeout of its own, and go on: then the page is asked for again.
+            self._prefetch.clear()
+            self._walk.plan_again()
+            self._resumable = True
+            raise
+        finally:
+            del task  # its exception's traceback leads here: a cycle
 
     def _fill(self) -> None:
         """Start what can be started, so that the next pages are on their way while the consumer works."""
@@ -188,7 +196,8 @@ class PageFollower:
         self._interval = interval
         self._closing = closing
         self._due: float | None = None  # when to look again; it outlives a timeout of the consumer
-        self._ended = False
+        self._running = False
+        self._ended = asyncio.Event()
 
     @property
     def bookmark(self) -> Bookmark | None:
@@ -199,18 +208,29 @@ class PageFollower:
         return self
 
     async def __anext__(self) -> TaskPage:
-        while not self._ended:
+        if self._running:
+            raise RuntimeError("another task waits for the next page of this list; follow it in each of them")
+        self._running = True
+        try:
+            return await self._next_page()
+        finally:
+            self._running = False
+
+    async def _next_page(self) -> TaskPage:
+        while not self._ended.is_set():
             if self._due is not None:
                 await self._wait_until(self._due)
+                if self._ended.is_set():
+                    break
                 self._due = None
                 self._pages = self._look(self._pages.bookmark)
             try:
                 return await anext(self._pages)
             except StopAsyncIteration:
                 pass
-            except ApifyTasksError as error:
+            except Exception as error:
                 if not is_transient(error):
-                    self._ended = True
+                    self._ended.set()
                     raise
                 # As a text: whoever keeps the record would keep the error, its traceback, and with it the client.
                 logger.warning("following goes on in %g s: %s", self._interval, str(error))
@@ -227,10 +247,15 @@ class PageFollower:
 
     async def aclose(self) -> None:
         """Stop to follow, and wait until nothing is in flight any more."""
-        self._ended = True
+        self._ended.set()
         await self._pages.aclose()
 
     async def _wait_until(self, due: float) -> None:
-        # A client that is closed ends the wait: the next look says so.
-        with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(self._closing.wait(), due - asyncio.get_running_loop().time())
+        # Whoever closes the client or this ends the wait.
+        ends = [asyncio.ensure_future(event.wait()) for event in (self._closing, self._ended)]
+        try:
+            seconds = max(0.0, due - asyncio.get_running_loop().time())
+            await asyncio.wait(ends, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for end in ends:
+                end.cancel()

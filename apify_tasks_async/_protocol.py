@@ -90,11 +90,10 @@ class CheckedPage:
         """
         page = self.document
         items: list[Any] = page.tasks()
-        invalid = [_invalid_task(self.request, index, *problem) for index, problem in page.invalid.items()]
-        for index, error in zip(page.invalid, invalid, strict=True):
-            error.attempts = self.attempts
-            items[index] = error
-        return Slice(page.total, page.offset, page.limit, page.desc, tuple(items), tuple(invalid), self.attempts)
+        for index, problem in page.invalid.items():
+            items[index] = _invalid_task(self.request, index, *problem, self.attempts)
+        invalid = tuple(items[index] for index in page.invalid)
+        return Slice(page.total, page.offset, page.limit, page.desc, tuple(items), invalid, self.attempts)
 
 
 def check_response(
@@ -120,7 +119,9 @@ def _checked(page: PageDocument) -> PageDocument:
     return page
 
 
-def _invalid_task(request: PageRequest, index: int, raw: Any, error: InvalidDocumentError) -> InvalidTaskError:
+def _invalid_task(
+    request: PageRequest, index: int, raw: Any, error: InvalidDocumentError, attempts: int | None
+) -> InvalidTaskError:
     problems = tuple(map(_one_line, error.lines))
     fields = raw if isinstance(raw, dict) else {}
     task_id = fields.get("id")
@@ -136,6 +137,7 @@ def _invalid_task(request: PageRequest, index: int, raw: Any, error: InvalidDocu
         created_at=created_at,
         problems=problems,
         raw=raw,
+        attempts=attempts,
         **where,
     )
 

@@ -242,7 +242,9 @@ class _Run(Generic[T]):
             self._number += 1
             self._began = self._retrier.clock()
             self._started = self._began if self._started is None else self._started + (self._began - asked)
-            return await self._operation(self._retrier.policy.deadline - (self._began - self._started))
+            # A consumer who kept the event loop busy may have let the deadline pass.
+            left = max(0.0, self._retrier.policy.deadline - (self._began - self._started))
+            return await self._operation(left)
 
     def _delay(self, state: tenacity.RetryCallState) -> float:
         return backoff(self._retrier.policy, self._number, _error_of(state), self._retrier.uniform)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import re
 import sys
 import warnings
 import weakref
@@ -83,6 +84,7 @@ class Transport:
         self._url = url.joinpath(*PATH.strip("/").split("/"))
         self._authorization = Secret(f"Bearer {token}")
         self._token = Secret(token)
+        self._cut_token = re.compile(f"{re.escape(token[:LEAST_SECRET])}[!-~]*?\\.\\.\\.")
         self._session = session
         self._owns_session = session is None
         self._closing = asyncio.Lock()
@@ -178,7 +180,10 @@ class Transport:
 
     def _hidden(self, text: str) -> str:
         """Return a text of the server's without the token, which it may repeat."""
-        return text.replace(self._token, "***") if len(self._token) >= LEAST_SECRET else text
+        if len(self._token) < LEAST_SECRET:
+            return text
+        # A message shortens what it quotes, and the token with it.
+        return self._cut_token.sub("***...", text.replace(self._token, "***"))
 
     def _translate(self, error: Exception, request: PageRequest, seconds: float | None) -> ApifyTasksError:
         where = request.where()

@@ -618,6 +618,19 @@ class TestEventLoops:
             assert 100 == first.run(client.count())
             first.run(client.close())
 
+    def test_closing_in_another_loop(self, threaded: FakeApify) -> None:
+        """What is in flight in one loop cannot be waited for in another, which says so instead of waiting for ever."""
+        threaded.fail(Hang())
+        client = TasksClient(threaded.token, base_url=threaded.url)
+        with asyncio.Runner() as first, asyncio.Runner() as second:
+            counting = first.get_loop().create_task(client.count())
+            first.run(until(lambda: threaded.in_flight))
+            with pytest.raises(ConfigurationError, match="in use in another event loop; close it there"):
+                second.run(client.close())
+            first.run(client.close())
+            with pytest.raises(ClientClosedError):
+                counting.result()
+
     def test_iterator_outlives_its_loop(self, threaded: FakeApify) -> None:
         """A half consumed iterator may be dropped when its loop is closed already."""
         kept: list[PageIterator] = []

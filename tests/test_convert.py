@@ -406,6 +406,40 @@ def test_unknown_fields_of_some_tasks_only(count: int) -> None:
         assert [{name: 1} for name in names] + [{}] == [task.stats.extra for task in tasks if task.stats]
 
 
+@pytest.mark.parametrize("name", ['"', "\\", "\n", "\u2028", ""])
+def test_unknown_fields_of_any_name(name: str) -> None:
+    """A field whose name is odd is kept, and does not keep others from being read at once."""
+    reader = TaskReader()
+    body = page_body([task_document(**{name: 1}), task_document(title="x")])
+    assert [{name: 1}, {"title": "x"}] == [task.extra for task in read_page(body, reader).tasks() if task]
+
+    _, tasks = reader.decode(page_body([task_document(title="x")]))
+    assert [{"title": "x"}] == [task.extra for task in tasks()]
+
+
+def test_names_that_are_no_names() -> None:
+    """A document that cannot come from JSON does not spoil those that do."""
+    document: Any = task_document() | {1: 2}
+    converter.structure([document], list[Task])
+    (task,) = read_page(page_body([task_document(unheard="of")])).tasks()
+
+    assert {"unheard": "of"} == (task and task.extra)
+
+
+class Titled(Task):
+    """A model of the user's own."""
+
+    __slots__ = ()
+
+
+def test_models_of_others() -> None:
+    """A class that is derived from a model is read as such, and written like the model."""
+    task = converter.structure(task_document(title="x"), Titled)
+
+    assert Titled is type(task)
+    assert task_document(title="x") == converter.unstructure(task)
+
+
 def test_unknown_fields_are_remembered() -> None:
     """The second page with the same unknown fields is read at once, which the first could not be."""
     reader = TaskReader()
@@ -421,10 +455,11 @@ def test_unknown_fields_are_remembered() -> None:
 
 def test_unknown_fields_have_an_order() -> None:
     """Unknown fields come in the order in which they were met first, so that what is written varies little."""
-    names = [f"field{number}" for number in range(20)]
+    names = [f"field{number}" for number in range(MOST_UNKNOWN)]
     items = [task_document(**dict.fromkeys(names)), task_document(**dict.fromkeys(reversed(names)))]
+    page = read_page(page_body(items), TaskReader())
 
-    assert [names, names] == [list(task.extra) for task in converter.structure(items, list[Task])]
+    assert [names, names] == [list(task.extra) for task in page.tasks() if task]
 
 
 @pytest.mark.parametrize("kind", [list[Task], tuple[Task, ...]])

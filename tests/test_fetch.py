@@ -69,7 +69,9 @@ class Server:
 
 async def fetch(server: Server, time: Time, pages: int, **options: Any) -> list[Any]:
     """Fetch so many pages at once."""
-    retrier = Retrier(RetryPolicy(), sleep=time.sleep, clock=lambda: time.now, uniform=lambda low, _: low)
+    retrier = Retrier(
+        options.pop("policy", RetryPolicy()), sleep=time.sleep, clock=lambda: time.now, uniform=lambda low, _: low
+    )
     fetcher = Fetcher(
         cast(Transport, server),
         retrier,
@@ -137,6 +139,17 @@ async def test_nobody_waits_for_what_is_not_tried_again() -> None:
 
     assert [RateLimitedError] == [type(result) for result in results if isinstance(result, Exception)]
     assert (50, True) == (len(server.requests), time.now < 4)
+
+
+@pytest.mark.parametrize("policy", [RetryPolicy(attempts=1), RetryPolicy(budget=0)], ids=["attempts", "budget"])
+async def test_all_wait_for_what_was_asked_of_one_that_gave_up(policy: RetryPolicy) -> None:
+    """The last attempt at a page may be the one from which the others learn how long to wait."""
+    time = Time()
+    answers = iter([attrs.evolve(REFUSAL, headers={"Retry-After": "3"})])
+    server = Server(time, lambda _: next(answers, PAGE))
+    await fetch(server, time, 20, policy=policy)
+
+    assert (8, 0) == (server.count(0, 0.05), server.count(0.15, 3.05))
 
 
 async def test_a_refusal_holds_back_what_waits_for_its_turn() -> None:

@@ -344,3 +344,47 @@ async def test_a_walk_that_has_its_limit_does_not_fail_any_more(make_client: Mak
         expected = api.tasks[:286]
         client = make_client(base_url=api.url, retry=RetryPolicy(attempts=1))
         assert expected == tuple(await client.all_tasks(exact=True, page_size=100, limit=286))
+
+
+async def test_closing_a_follower_ends_the_wait_for_the_next_look(make_client: MakeClient) -> None:
+    """Whoever waits for the next task of a follower that is closed is told that there is none, and nothing is sent."""
+    async with FakeApify(tasks=3) as api:
+        client = make_client(base_url=api.url)
+        pages = client.follow_pages(interval=3600)
+        assert 3 == len(await anext(pages))
+        waiting = asyncio.ensure_future(anext(pages))
+        await until(lambda: client.stats.requests == 1 and not waiting.done())
+        await asyncio.sleep(0)
+        await pages.aclose()
+        with pytest.raises(StopAsyncIteration):
+            await waiting
+        assert 1 == len(api.requests)
+
+
+async def test_one_consumer_at_a_time(make_client: MakeClient) -> None:
+    """Two that wait for the same follower would be given the same tasks."""
+    async with FakeApify(tasks=3) as api, make_client(base_url=api.url).follow_pages(interval=3600) as pages:
+        await anext(pages)
+        waiting = asyncio.ensure_future(anext(pages))
+        await asyncio.sleep(0)
+        with pytest.raises(RuntimeError, match="another task waits"):
+            await anext(pages)
+        await pages.aclose()
+        with pytest.raises(StopAsyncIteration):
+            await waiting
+
+
+async def test_what_a_function_raises_ends_the_follower(make_client: MakeClient) -> None:
+    """An error of the user's own is the end, as one of the library's is that waiting does not cure."""
+
+    def refuse(error: InvalidTaskError) -> None:
+        raise LookupError(error.task_id)
+
+    async with FakeApify(tasks=3) as api:
+        api.fail(MalformedItem(index=1))
+        pages = make_client(base_url=api.url).follow_pages(on_invalid=refuse)
+        assert 1 == len(await anext(pages))
+        with pytest.raises(LookupError):
+            await anext(pages)
+        with pytest.raises(StopAsyncIteration):
+            await anext(pages)

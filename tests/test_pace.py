@@ -96,6 +96,7 @@ def test_without_a_limit_nothing_waits() -> None:
         (" 30 ", 30),
         ("30;w=1", 30),
         ("7.5", 7),
+        ("0.001", 60),
         ("9" * 400, 60),
     ],
 )
@@ -153,7 +154,20 @@ def test_a_refusal_right_at_the_start() -> None:
     sender.now += 0.25
     sender.pace.refused(100.0, 0)
 
-    assert 16 - 8 == sender.send_for(0.75)
+    assert 30 - 8 == sender.send_for(0.75)
+
+
+def test_a_refusal_that_comes_late() -> None:
+    """What the server refused is the rate at which requests were sent when it did, however long its answer takes."""
+    sender = Sender(60)
+    for _ in range(40):
+        sender.now += 0.1
+        sender.send()
+    refused = sender.now
+    sender.now += 20
+    sender.pace.refused(refused, 0)
+
+    assert 5 == sender.send_for(1)
 
 
 def test_refusals_of_one_moment_halve_the_rate_once() -> None:
@@ -208,11 +222,11 @@ def test_a_pause_that_the_server_asks_for(rate: float | None) -> None:
 
 
 def test_memory_is_bounded() -> None:
-    """Only the requests of the last second are kept."""
+    """Only the requests of the last half a minute are kept."""
     sender = Sender(None)
     for _ in range(1000):
         sender.now += 0.1
         sender.send()
 
     kept: Any = sender.pace._sent
-    assert 12 > len(kept)
+    assert 302 > len(kept)

@@ -353,6 +353,20 @@ class TestFailures:
         assert list(api.tasks) == tasks_of(delivered)
         assert {RequestTimeoutError} == set(map(type, timeouts))
 
+    async def test_a_timeout_of_the_function_is_not_the_walk_s(self, api: FakeApify, client: TasksClient) -> None:
+        """What `on_invalid` raises ends the walk, even if it looks like a request that took too long."""
+
+        def refuse(error: InvalidTaskError) -> None:
+            raise RequestTimeoutError(error.problem)
+
+        api.fail(MalformedItem(index=9), offset=90)
+        pages = client.iter_pages(page_size=10, on_invalid=refuse)
+        delivered: list[Any] = []
+        with pytest.raises(RequestTimeoutError):
+            await drain_into(delivered, pages)
+        assert list(api.tasks[:99]) == tasks_of(delivered)
+        assert [] == await drain(pages)
+
     async def test_end(self, api: FakeApify, client: TasksClient) -> None:
         """A walk that is at its end stays there, and asks for nothing more."""
         pages = client.iter_pages()
