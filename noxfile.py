@@ -99,7 +99,7 @@ def recipes(session: nox.Session, versions: str) -> None:
 def drift(session: nox.Session) -> None:
     """Search for a list and a sequence of changes that makes a walk lose or repeat a task: 12,000 walks."""
     session.install(".", *group("test"))
-    run_pytest(session, "-m", "pytest", "--hypothesis-profile=drift", "tests/test_drift.py")
+    run_pytest(session, "-m", "pytest", "--hypothesis-profile=drift", "tests/test_drift.py", "tests/mutants.py")
 
 
 @nox.session(python=OLDEST)

@@ -3,9 +3,8 @@
 from datetime import datetime
 from typing import Any
 
-import pytest
-from drift import MUTANTS, PlainOffsets, Reader, TaskList
-from hypothesis import HealthCheck, Phase, settings
+from drift import Reader, TaskList
+from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule, run_state_machine_as_test
 
@@ -109,15 +108,3 @@ def search(walk_type: type[Walk], **options: Any) -> None:
 def test_an_exact_walk_is_exact() -> None:
     """Whatever happens to the list, a walk delivers every task that lives throughout, once and in order."""
     search(Walk, max_examples=3 * settings().max_examples)
-
-
-def wanted() -> list[type[Walk]]:
-    """Return the mutants to look for: those that take many walks only where there is time for them."""
-    return MUTANTS if settings().max_examples > 1000 else [PlainOffsets]
-
-
-@pytest.mark.parametrize("mutant", wanted(), ids=lambda mutant: mutant.__name__)
-def test_the_search_finds_what_is_wrong(mutant: type[Walk]) -> None:
-    """Walks that rely on less than the bracket are found out."""
-    with pytest.raises(AssertionError):
-        search(mutant, max_examples=5000, phases=[Phase.generate], database=None, derandomize=True)
