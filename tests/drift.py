@@ -11,6 +11,9 @@ from apify_tasks_async._walk import HERE, Step, Walk, distance
 
 START = datetime(2024, 1, 1, tzinfo=UTC)
 
+ENDLESS = 5000
+"""More requests than any walk of these lists needs: a walk that goes round in circles is no walk."""
+
 
 class TaskList:
     """What the server knows: tasks in the order of their creation, of which some share a moment."""
@@ -78,6 +81,7 @@ class Reader:
     def finish(self, answer: Callable[[PageRequest], Slice]) -> None:
         """Walk to the end."""
         while self.unanswered:
+            assert len(self.requests) < ENDLESS, "the walk does not end"
             for request, slot in self.unanswered:
                 slot.append(answer(request))
             self.receive()
