@@ -210,6 +210,7 @@ def test_the_second_signal_does_not_wait() -> None:
     code = """
 import asyncio, signal
 from apify_tasks_async.cli import _loop
+signal.signal(signal.SIGINT, signal.default_int_handler)
 ends = []
 _loop.die = ends.append
 async def work():

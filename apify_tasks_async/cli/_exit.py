@@ -91,7 +91,12 @@ def say(message: str) -> None:
     if sys.stderr is None:
         return
     # Who pastes a token in the wrong place would find it in the message. Not click.echo: it writes past the bar.
-    sys.stderr.write(f"apify-tasks: {printable(_TOKEN.sub('apify_api_***', message))}\n")
+    try:
+        sys.stderr.write(f"apify-tasks: {printable(_TOKEN.sub('apify_api_***', message))}\n")
+        sys.stderr.flush()
+    except OSError:
+        discard_output(sys.stderr)  # or the interpreter fails over what is left of it at its exit
+        raise
     sys.stderr.flush()
 
 

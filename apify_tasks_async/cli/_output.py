@@ -238,8 +238,10 @@ class Rows:
         with interruptible():
             begun, self._begun = self._begun, True
             try:
-                self._stream.write((text if begun else self._format.head() + text).encode())
-                self._stream.flush()
+                # Nothing is left in a buffer, which the interpreter would wait to get rid of at its exit.
+                rest = memoryview((text if begun else self._format.head() + text).encode())
+                while rest:
+                    rest = rest[os.write(self._stream.fileno(), rest) :]
             except BaseException:
                 # It may be there in part.
                 self._broken = True
