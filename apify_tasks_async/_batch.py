@@ -29,8 +29,8 @@ from apify_tasks_async.models import Task, TaskPage
 
 __all__ = ["FAILURES", "MOST_UNKNOWN", "Moment", "TaskReader"]
 
-FAILURES = (TypeError, ValueError, OverflowError, RecursionError)
-"""What comes of a document that is not as documented; msgspec's own errors are ValueErrors."""
+FAILURES = (TypeError, ValueError, OverflowError, RecursionError, msgspec.MsgspecError)
+"""What comes of a document that is not as documented; the last is a `ValueError` of its own to newer versions."""
 
 MOST_UNKNOWN = 20
 """How many undocumented fields of a model are remembered. With three times as many this would not be the fast way."""

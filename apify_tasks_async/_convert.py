@@ -52,7 +52,7 @@ def load_json(body: bytes) -> Any:
     """Return what the JSON text holds; raise `InvalidDocumentError` if it is none, or out of proportion."""
     try:
         return msgspec.json.decode(body)
-    except (ValueError, RecursionError) as error:
+    except (ValueError, RecursionError, msgspec.MsgspecError) as error:
         problem = f"not JSON: {error}"
     # msgspec refuses half a surrogate pair as well, which JavaScript writes for a text that was cut in the middle of
     # an emoji. One such name must not fail a page.
@@ -95,7 +95,11 @@ def _strict(kind: type, name: str) -> Callable[[Any, Any], Any]:
 def _structure_datetime(value: Any, _: Any) -> datetime:
     try:
         return msgspec.convert(value, Moment).astimezone(UTC)
-    except (ValueError, OverflowError):  # such as 30 February, or a zone that leads out of the years 1 to 9999
+    except (
+        ValueError,
+        OverflowError,
+        msgspec.MsgspecError,
+    ):  # such as 30 February, or a zone that leads out of the years 1 to 9999
         pass
     raise _expected("an RFC 3339 time", value)
 
