@@ -6,9 +6,9 @@ Example:
     ...         return [task.name async for task in client.iter_tasks(desc=True)]
 """
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from apify_tasks_async._lazy import lazy_getattr
 from apify_tasks_async._version import __version__
 from apify_tasks_async.errors import (
     ApifyTasksError,
@@ -74,28 +74,24 @@ __all__ = [
     "iter_tasks",
 ]
 
-# What needs aiohttp or cattrs is imported when it is first asked for: pytest loads our plugin in each of its sessions,
-# and `apify-tasks --help` has no use for a client.
-_HOMES = {
-    "Attempt": "_retry",
-    "ClientStats": "_fetch",
-    "FollowOptions": "client",
-    "OnInvalid": "_pages",
-    "PageFollower": "_pages",
-    "PageIterator": "_pages",
-    "RetryPolicy": "_retry",
-    "TasksClient": "client",
-    "WalkOptions": "client",
-    "converter": "_convert",
-    "iter_tasks": "client",
-}
-
-
-def __getattr__(name: str) -> Any:
-    if name not in _HOMES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    value = globals()[name] = getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
-    return value
+# These import aiohttp or cattrs. pytest loads our plugin in every session of every user, and `apify-tasks --help` needs
+# no client, so they are imported when first used.
+__getattr__ = lazy_getattr(
+    __name__,
+    {
+        "Attempt": "_retry",
+        "ClientStats": "_fetch",
+        "FollowOptions": "client",
+        "OnInvalid": "_pages",
+        "PageFollower": "_pages",
+        "PageIterator": "_pages",
+        "RetryPolicy": "_retry",
+        "TasksClient": "client",
+        "WalkOptions": "client",
+        "converter": "_convert",
+        "iter_tasks": "client",
+    },
+)
 
 
 def __dir__() -> list[str]:

@@ -1,4 +1,4 @@
-"""What makes an argument acceptable. Every refusal names the argument and the value."""
+"""Checks of arguments. Each error names the argument and the value."""
 
 from __future__ import annotations
 
@@ -7,91 +7,100 @@ import ipaddress
 import math
 import re
 import sys
-from typing import Any, SupportsIndex
+from collections.abc import Callable
+from typing import Any
 
+import attrs
 from yarl import URL
 
 from apify_tasks_async.errors import ConfigurationError
 
 __all__ = [
-    "Secret",
     "check_boolean",
     "check_integer",
     "check_number",
     "check_plain_function",
+    "check_text",
     "check_token",
-    "conceal",
     "normalise_base_url",
-    "shown",
+    "short_repr",
+    "validator",
 ]
 
 
-def shown(value: object) -> str:
-    """Return how a message shows a value, whatever it is: on one line of bounded length."""
+def short_repr(value: object) -> str:
+    """Return the repr of any value, on one line, of bounded length, and without raising."""
     if isinstance(value, int) and value.bit_length() > 64:
         return f"an integer of {value.bit_length()} bits"
     try:
         text = repr(value)
-    except Exception:  # noqa: BLE001  such as that of a list with a number of thousands of digits
+    except Exception:  # noqa: BLE001 - a foreign __repr__ may raise anything
         return f"an object of {type(value).__name__}"
     text = "".join(char if char.isprintable() else " " for char in text)
     return text if len(text) <= 200 else f"{text[:200]}..."
 
 
-def check_integer(name: str, value: Any, *, least: int, most: int | None = None) -> None:
-    """Refuse what is no whole number within the bounds; `True` and `2.0` are none."""
+def check_integer(name: str, value: Any, *, minimum: int, maximum: int | None = None) -> None:
+    """Raise unless the value is an int (not bool) in the range."""
     if type(value) is not int:
-        raise TypeError(f"{name} must be an integer, got {shown(value)}")
-    if value.bit_length() > 64:  # Python would refuse to write thousands of digits into a request
-        raise ValueError(f"{name} must fit into 64 bits, got {shown(value)}")
-    if value < least or (most is not None and value > most):
-        bounds = f"at least {least}" if most is None else f"from {least} to {most}"
+        raise TypeError(f"{name} must be an integer, got {short_repr(value)}")
+    if value.bit_length() > 64:  # Python refuses to convert integers of thousands of digits to text.
+        raise ValueError(f"{name} must fit into 64 bits, got {short_repr(value)}")
+    if value < minimum or (maximum is not None and value > maximum):
+        bounds = f"at least {minimum}" if maximum is None else f"from {minimum} to {maximum}"
         raise ValueError(f"{name} must be {bounds}, got {value}")
 
 
-def check_number(name: str, value: Any, *, above: float | None = None, least: float | None = None) -> None:
-    """Refuse what is no finite number within the bound; `True` is none."""
+def check_number(
+    name: str, value: Any, *, above: float | None = None, minimum: float | None = None, maximum: float | None = None
+) -> None:
+    """Raise unless the value is a finite int or float (not bool) in the range."""
     if isinstance(value, bool) or not isinstance(value, int | float):
-        raise TypeError(f"{name} must be a number, got {shown(value)}")
+        raise TypeError(f"{name} must be a number, got {short_repr(value)}")
     if abs(value) > sys.float_info.max or math.isnan(value):
-        raise ValueError(f"{name} must be finite, got {shown(value)}")
+        raise ValueError(f"{name} must be finite, got {short_repr(value)}")
     if above is not None and value <= above:
         raise ValueError(f"{name} must be greater than {above:g}, got {value}")
-    if least is not None and value < least:
-        raise ValueError(f"{name} must be at least {least:g}, got {value}")
+    if minimum is not None and value < minimum:
+        raise ValueError(f"{name} must be at least {minimum:g}, got {value}")
+    if maximum is not None and value > maximum:
+        raise ValueError(f"{name} must be at most {maximum:g}, got {value}")
 
 
 def check_boolean(name: str, value: Any) -> None:
-    """Refuse what is neither `True` nor `False`."""
+    """Raise unless the value is `True` or `False`."""
     if not isinstance(value, bool):
-        raise TypeError(f"{name} must be True or False, got {shown(value)}")
+        raise TypeError(f"{name} must be True or False, got {short_repr(value)}")
+
+
+def check_text(name: str, value: Any) -> None:
+    """Raise unless the value is a non-empty string."""
+    if not isinstance(value, str):
+        raise TypeError(f"{name} must be a string, got {short_repr(value)}")
+    if not value:
+        raise ValueError(f"{name} must not be empty")
 
 
 def check_plain_function(name: str, value: Any) -> None:
-    """Refuse what cannot be called, or would return a coroutine that nobody awaits."""
+    """Raise unless the value can be called without `await`."""
     if not callable(value) or any(map(inspect.iscoroutinefunction, (value, type(value).__call__))):
-        raise TypeError(f"{name} must be a plain function, got {shown(value)}")
+        raise TypeError(f"{name} must be a plain function, got {short_repr(value)}")
 
 
-class Secret(str):
-    """A text that does not show in tracebacks with locals, which use `repr`, some of them that of the first letters."""
+def validator(
+    check: Callable[..., None], *, optional: bool = False, **bounds: float | None
+) -> Callable[[Any, attrs.Attribute[Any], Any], None]:
+    """Return an attrs validator that runs one of the checks above; with `optional` it accepts `None` as well."""
 
-    __slots__ = ()
+    def validate(_: Any, attribute: attrs.Attribute[Any], value: Any) -> None:
+        if not (optional and value is None):
+            check(attribute.alias, value, **bounds)
 
-    def __getitem__(self, key: SupportsIndex | slice) -> Secret:
-        return Secret(super().__getitem__(key))
-
-    def __repr__(self) -> str:
-        return "'***'"
-
-
-def conceal(token: str | None) -> Secret | None:
-    """Return the token such that no traceback shows it; `None` if there is none."""
-    return Secret(token) if isinstance(token, str) else token
+    return validate
 
 
 def check_token(token: Any) -> None:
-    """Refuse what cannot be sent as a bearer token, without showing it."""
+    """Raise unless the value can be sent as a bearer token. The error does not show it."""
     if not isinstance(token, str):
         raise TypeError(f"token must be a string, got {type(token).__name__}")
     if not token:
@@ -103,18 +112,18 @@ def check_token(token: Any) -> None:
 
 
 def normalise_base_url(base_url: Any, *, allow_insecure: bool) -> URL:
-    """Return the base URL without trailing slashes and `/v2`, or say what makes it unusable."""
+    """Return the base URL without trailing slashes and `/v2`, or raise an error that says why it is unusable."""
     if not isinstance(base_url, str):
-        raise TypeError(f"base_url must be a string, got {shown(base_url)}")
+        raise TypeError(f"base_url must be a string, got {short_repr(base_url)}")
     try:
         url = URL(base_url)
         host = (url.host or "").encode("idna").decode()
     except (ValueError, IndexError) as error:  # IndexError: yarl, of https://@[]@
         # The reason may repeat the host, with the password before it.
         reason = f"; {error}" if base_url.isprintable() and "@" not in base_url else ""
-        raise ConfigurationError(f"base_url is no usable URL: {_shown_url(base_url)}{reason}") from None
+        raise ConfigurationError(f"base_url is not a usable URL: {_shown_url(base_url)}{reason}") from None
     if url.user is not None or url.password is not None:
-        raise ConfigurationError("base_url must not hold a user or a password; the token is all that is needed")
+        raise ConfigurationError("base_url must not contain a user or a password; the token is enough")
     if url.scheme not in ("http", "https") or not re.fullmatch(r"[\w.:%-]+", host, re.ASCII):
         raise ConfigurationError(f"base_url must begin with https:// and a host name, got {_shown_url(base_url)}")
     if url.query_string or url.fragment:
@@ -135,8 +144,8 @@ def _is_loopback(host: str) -> bool:
 
 
 def _shown_url(base_url: str) -> str:
-    # What stands before an @ may be a password, with anything in it, and what stands behind ? or # a token. With an @
-    # behind them it may be either.
+    # The text before an @ may be a password, with any characters in it. The text after ? or # may be a token. If an @
+    # follows ? or #, the text before it may be either.
     text = re.sub(r"(?s)^(\w+://)?.*[?#].*@.*", r"\1...", base_url)
     text = re.sub(r"(?s)^(\w+://)?.*@", r"\1...@", text)
     return repr(re.sub(r"(?s)([?#]).*", r"\1...", text)[:200])

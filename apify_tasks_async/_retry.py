@@ -70,11 +70,11 @@ class RetryPolicy:
     """
 
     def __attrs_post_init__(self) -> None:
-        check_integer("attempts", self.attempts, least=1)
-        check_number("base_delay", self.base_delay, least=0)
-        check_number("max_delay", self.max_delay, least=0)
+        check_integer("attempts", self.attempts, minimum=1)
+        check_number("base_delay", self.base_delay, minimum=0)
+        check_number("max_delay", self.max_delay, minimum=0)
         check_number("deadline", self.deadline, above=0)
-        check_integer("budget", self.budget, least=0)
+        check_integer("budget", self.budget, minimum=0)
 
 
 @attrs.frozen

@@ -16,8 +16,8 @@ import attrs
 from aiohttp.http import HttpProcessingError
 from yarl import URL
 
-from apify_tasks_async._arguments import Secret
 from apify_tasks_async._protocol import PATH, PageRequest
+from apify_tasks_async._secret import Secret
 from apify_tasks_async._version import __version__
 from apify_tasks_async.errors import (
     ApifyTasksError,

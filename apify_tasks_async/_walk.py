@@ -19,7 +19,7 @@ from datetime import datetime, timedelta
 
 import attrs
 
-from apify_tasks_async._arguments import check_boolean, check_integer, shown
+from apify_tasks_async._arguments import check_boolean, check_integer, short_repr
 from apify_tasks_async._protocol import MAX_LIMIT, Item, PageRequest, Slice
 from apify_tasks_async.errors import DriftError, InvalidResponseError
 from apify_tasks_async.models import Bookmark, Task
@@ -108,10 +108,10 @@ class Walk:
     ) -> None:
         check_boolean("desc", desc)
         check_boolean("exact", exact)
-        check_integer("offset", offset, least=0)
-        check_integer("page_size", page_size, least=LEAST_EXACT_PAGE_SIZE if exact else 1, most=MAX_LIMIT)
+        check_integer("offset", offset, minimum=0)
+        check_integer("page_size", page_size, minimum=LEAST_EXACT_PAGE_SIZE if exact else 1, maximum=MAX_LIMIT)
         if limit is not None:
-            check_integer("limit", limit, least=1)
+            check_integer("limit", limit, minimum=1)
         if after is not None:
             _check_bookmark(after, offset=offset, desc=desc)
         self._desc = desc
@@ -335,8 +335,8 @@ def span(keys: list[datetime], place: datetime, stop: int, *, desc: bool) -> tup
 
 def _check_bookmark(after: Bookmark, *, offset: int, desc: bool) -> None:
     if not isinstance(after, Bookmark):
-        raise TypeError(f"after must be a Bookmark, got {shown(after)}")
-    check_integer("after.offset", after.offset, least=0)
+        raise TypeError(f"after must be a Bookmark, got {short_repr(after)}")
+    check_integer("after.offset", after.offset, minimum=0)
     check_boolean("after.desc", after.desc)
     if offset:
         raise ValueError(f"offset must be 0 with after, which says itself where to carry on, got {offset}")

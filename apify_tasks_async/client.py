@@ -16,14 +16,14 @@ from apify_tasks_async._arguments import (
     check_number,
     check_plain_function,
     check_token,
-    conceal,
     normalise_base_url,
-    shown,
+    short_repr,
 )
 from apify_tasks_async._fetch import ClientStats, Fetcher
 from apify_tasks_async._pages import OnInvalid, PageFollower, PageIterator
 from apify_tasks_async._protocol import MAX_LIMIT, PageRequest
 from apify_tasks_async._retry import Attempt, Retrier, RetryPolicy
+from apify_tasks_async._secret import as_secret
 from apify_tasks_async._transport import Transport
 from apify_tasks_async._walk import Walk, bookmark_behind
 from apify_tasks_async.errors import ConfigurationError
@@ -104,7 +104,7 @@ class TasksClient:
         allow_insecure: bool = False,
         on_attempt: Callable[[Attempt], object] | None = None,
     ) -> None:
-        token = conceal(os.environ.get("APIFY_TOKEN") if token is None else token)
+        token = as_secret(os.environ.get("APIFY_TOKEN") if token is None else token)
         if token is None:
             raise ConfigurationError(
                 "no token; pass token=..., or set APIFY_TOKEN (Apify Console, Settings, API & Integrations)"
@@ -115,14 +115,14 @@ class TasksClient:
             base_url = os.environ.get("APIFY_API_BASE_URL") or DEFAULT_BASE_URL
         url = normalise_base_url(base_url, allow_insecure=allow_insecure)
         if session is not None and not isinstance(session, aiohttp.ClientSession):
-            raise TypeError(f"session must be an aiohttp.ClientSession, got {shown(session)}")
-        check_integer("concurrency", concurrency, least=1)
+            raise TypeError(f"session must be an aiohttp.ClientSession, got {short_repr(session)}")
+        check_integer("concurrency", concurrency, minimum=1)
         if rate_limit is not None:
-            check_number("rate_limit", rate_limit, above=0, least=LEAST_RATE)
+            check_number("rate_limit", rate_limit, above=0, minimum=LEAST_RATE)
         check_number("timeout", timeout, above=0)
         if not isinstance(retry, RetryPolicy):
-            raise TypeError(f"retry must be a RetryPolicy, got {shown(retry)}")
-        check_integer("max_body_bytes", max_body_bytes, least=1)
+            raise TypeError(f"retry must be a RetryPolicy, got {short_repr(retry)}")
+        check_integer("max_body_bytes", max_body_bytes, minimum=1)
         if on_attempt is not None:
             check_plain_function("on_attempt", on_attempt)
         self._base_url = str(url)
@@ -187,8 +187,8 @@ class TasksClient:
             >>> async def newest(client: TasksClient) -> Task:
             ...     return (await client.list_tasks(limit=1, desc=True)).items[0]
         """
-        check_integer("offset", offset, least=0)
-        check_integer("limit", limit, least=1, most=MAX_LIMIT)
+        check_integer("offset", offset, minimum=0)
+        check_integer("limit", limit, minimum=1, maximum=MAX_LIMIT)
         check_boolean("desc", desc)
         request = PageRequest(offset, limit, desc)
         response = await self._fetcher.fetch(request)
@@ -269,7 +269,7 @@ class TasksClient:
         walk = Walk(desc=desc, offset=offset, limit=limit, page_size=page_size, exact=exact, after=after)
         if on_invalid not in ("raise", "skip"):
             if not callable(on_invalid):
-                raise ValueError(f"on_invalid must be 'raise', 'skip' or a function, got {shown(on_invalid)}")
+                raise ValueError(f"on_invalid must be 'raise', 'skip' or a function, got {short_repr(on_invalid)}")
             check_plain_function("on_invalid", on_invalid)
         return PageIterator(self._fetcher, walk, on_invalid)
 
@@ -409,7 +409,7 @@ def iter_tasks(
         >>> async def names() -> list[str]:
         ...     return [task.name async for task in iter_tasks(desc=True)]
     """
-    token = conceal(token)
+    token = as_secret(token)
     client = TasksClient(token, base_url=base_url, session=session, concurrency=concurrency)
     return _each_task(client.iter_pages(**options), client)
 

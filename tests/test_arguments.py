@@ -18,7 +18,7 @@ from apify_tasks_async._arguments import (
     check_plain_function,
     check_token,
     normalise_base_url,
-    shown,
+    short_repr,
 )
 
 TOKEN = "apify_api_0123456789abcdefghijklmnopqrstuvwxyz"
@@ -30,15 +30,15 @@ TOO_LARGE = 10**5000
 @pytest.mark.parametrize("value", [0, 1, 2, 1000])
 def test_integers_within_bounds(value: int) -> None:
     """Both bounds are within."""
-    check_integer("limit", value, least=0, most=1000)
-    check_integer("limit", value, least=0)
+    check_integer("limit", value, minimum=0, maximum=1000)
+    check_integer("limit", value, minimum=0)
 
 
 @pytest.mark.parametrize("value", [True, False, 2.0, "2", None, [2]])
 def test_other_types_are_no_integers(value: Any) -> None:
     """What merely looks like an integer is a TypeError that names the argument and the value."""
     with pytest.raises(TypeError) as caught:
-        check_integer("limit", value, least=0)
+        check_integer("limit", value, minimum=0)
 
     assert f"limit must be an integer, got {value!r}" == str(caught.value)
 
@@ -58,7 +58,7 @@ def test_other_types_are_no_integers(value: Any) -> None:
 def test_integers_out_of_bounds(value: int, most: int | None, expected: str) -> None:
     """An integer out of bounds is a ValueError that names the argument, the bounds and the value."""
     with pytest.raises(ValueError, match=r"\Alimit must ") as caught:
-        check_integer("limit", value, least=1, most=most)
+        check_integer("limit", value, minimum=1, maximum=most)
 
     assert expected == str(caught.value)
 
@@ -67,13 +67,13 @@ def test_integers_out_of_bounds(value: int, most: int | None, expected: str) -> 
 def test_numbers_within_bounds(value: float) -> None:
     """Integers and fractions are numbers."""
     check_number("timeout", value, above=0)
-    check_number("timeout", value, least=0)
+    check_number("timeout", value, minimum=0)
 
 
 def test_least_number_is_within_bounds() -> None:
     """The least value is accepted."""
-    check_number("base_delay", 0, least=0)
-    check_number("base_delay", -0.0, least=0)
+    check_number("base_delay", 0, minimum=0)
+    check_number("base_delay", -0.0, minimum=0)
 
 
 @pytest.mark.parametrize("value", [True, False, "1", None, 1j, [1]])
@@ -143,7 +143,7 @@ class Unshowable:
 )
 def test_values_in_messages(value: object, expected: str) -> None:
     """Whatever a value is, a message shows it on one line of bounded length."""
-    assert expected == shown(value)
+    assert expected == short_repr(value)
 
 
 async def asynchronous(_: object) -> None:
@@ -303,9 +303,9 @@ def test_insecure_base_urls(base_url: str, expected: str) -> None:
 
 
 NO_HOST = "base_url must begin with https:// and a host name, got "
-NO_USER = "base_url must not hold a user or a password; the token is all that is needed"
+NO_USER = "base_url must not contain a user or a password; the token is enough"
 NO_QUERY = "base_url must have neither query nor fragment, got "
-UNUSABLE = "base_url is no usable URL: "
+UNUSABLE = "base_url is not a usable URL: "
 
 
 @pytest.mark.parametrize(

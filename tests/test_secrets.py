@@ -29,7 +29,7 @@ from apify_tasks_async import (
     TasksClient,
     iter_tasks,
 )
-from apify_tasks_async._arguments import Secret
+from apify_tasks_async._secret import Secret
 from apify_tasks_async.testing import FakeApify, Hang, MalformedItem, Status
 
 SECRET = "planted-token-"
