@@ -99,14 +99,16 @@ def recipes(session: nox.Session, versions: str) -> None:
 def drift(session: nox.Session) -> None:
     """Search for a list and a sequence of changes that makes a walk lose or repeat a task: 12,000 walks."""
     session.install(".", *group("test"))
-    run_pytest(session, "-m", "pytest", "--hypothesis-profile=drift", "tests/test_drift.py", "tests/mutants.py")
+    run_pytest(
+        session, "-m", "pytest", "--hypothesis-profile=drift", "tests/test_drift.py", "tests/searches/mutants.py"
+    )
 
 
 @nox.session(python=OLDEST)
 def soak(session: nox.Session) -> None:
     """Let everything go wrong at once for some minutes: -- --requests N --seed S."""
     session.install(".", *group("test"))
-    session.run("python", "tests/soak.py", *session.posargs)
+    session.run("python", "tests/searches/soak.py", *session.posargs, env={"PYTHONPATH": "tests"})
 
 
 @nox.session(python=OLDEST)
@@ -128,7 +130,7 @@ def smoke(session: nox.Session) -> None:
 def contract(session: nox.Session) -> None:
     """Search for a request that FakeApify answers in another way than its OpenAPI document says."""
     session.install(".", *group("contract"), *group("test"))
-    run_pytest(session, "-m", "pytest", "tests/contract.py")
+    run_pytest(session, "-m", "pytest", "tests/searches/contract.py")
 
 
 @nox.session(python=OLDEST)
@@ -139,7 +141,7 @@ def javascript(session: nox.Session) -> None:
     folder = session.create_tmp()
     session.install(".", *group("test"))
     session.run("npm", "install", "--prefix", folder, "--no-save", "apify-client@2", external=True, silent=True)
-    run_pytest(session, "-m", "pytest", "tests/javascript.py", NODE_PATH=f"{folder}/node_modules")
+    run_pytest(session, "-m", "pytest", "tests/searches/javascript.py", NODE_PATH=f"{folder}/node_modules")
 
 
 @nox.session(python=OLDEST)
@@ -147,8 +149,8 @@ def docs(session: nox.Session) -> None:
     """Write the reference from the docstrings into build/docs."""
     session.install(".", *group("docs"))
     # From elsewhere than here: pdoc warns that the package and its folder have one name.
-    session.chdir("tests")
-    session.run("python", "-P", "-W", "error", "documentation.py", "../build/docs")
+    session.chdir("tests/searches")
+    session.run("python", "-P", "-W", "error", "documentation.py", "../../build/docs")
 
 
 @nox.session(python=OLDEST)

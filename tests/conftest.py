@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 import pytest_asyncio
+from helpers.support import MakeClient
 from hypothesis import settings
-from support import MakeClient
 
 from apify_tasks_async import RetryPolicy, TasksClient
 from apify_tasks_async.testing import FakeApify

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from documents import property_test
+from helpers.documents import property_test
 from hypothesis import example, given
 from hypothesis import strategies as st
 

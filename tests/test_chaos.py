@@ -1,8 +1,8 @@
 """Everything goes wrong at once, and every promise is kept: a short run of what `nox -s soak` does for minutes."""
 
 import pytest
-import virtual_time
-from chaos import run
+from helpers import virtual_time
+from helpers.chaos import run
 
 
 @pytest.mark.parametrize("seed", range(2))

@@ -16,7 +16,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from processes import COMMAND, SECONDS, started
+from helpers.processes import COMMAND, SECONDS, started
 
 from apify_tasks_async import Bookmark
 from apify_tasks_async.cli._exit import Interrupted, die

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from processes import terminal
+from helpers.processes import terminal
 
 from apify_tasks_async.testing import FakeApify, Hang, Status
 

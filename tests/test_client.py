@@ -14,7 +14,7 @@ import aiohttp
 import attrs
 import pytest
 from aioresponses import aioresponses
-from support import MakeClient, until
+from helpers.support import MakeClient, until
 
 from apify_tasks_async import (
     ApifyTasksError,

@@ -8,7 +8,7 @@ from typing import Any
 
 import msgspec
 import pytest
-from documents import (
+from helpers.documents import (
     DOCUMENTED,
     REQUIRED,
     STRINGS,

@@ -3,7 +3,7 @@
 from datetime import datetime
 from typing import Any
 
-from drift import Reader, TaskList
+from helpers.drift import Reader, TaskList
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule, run_state_machine_as_test

@@ -8,7 +8,7 @@ from functools import partial
 from typing import Any
 
 import pytest
-from documents import json_values, property_test, task_document
+from helpers.documents import json_values, property_test, task_document
 from hypothesis import given
 from hypothesis import strategies as st
 

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import attrs
 import pytest
-from faults import BACKOFF, FAULTS, LIMIT, TRANSIENT, Fault, Met, client_of
-from raw_server import RawServer, Then, message
-from support import FakeTime, until
+from helpers.faults import BACKOFF, FAULTS, LIMIT, TRANSIENT, Fault, Met, client_of
+from helpers.raw_server import RawServer, Then, message
+from helpers.support import FakeTime, until
 
 from apify_tasks_async import (
     ApifyTasksError,

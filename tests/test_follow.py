@@ -11,7 +11,7 @@ from collections.abc import AsyncGenerator, Callable, Iterator
 from datetime import UTC, datetime
 
 import pytest
-from support import MakeClient, until
+from helpers.support import MakeClient, until
 
 from apify_tasks_async import (
     ApifyTasksError,

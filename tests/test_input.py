@@ -7,10 +7,10 @@ from typing import Any
 
 import attrs
 import pytest
-from documents import json_values, moments, page_document, property_test, task_document, task_documents
+from helpers.documents import json_values, moments, page_document, property_test, task_document, task_documents
+from helpers.raw_server import RawServer, Reply, Then, encoded, message
 from hypothesis import given
 from hypothesis import strategies as st
-from raw_server import RawServer, Reply, Then, encoded, message
 
 from apify_tasks_async import (
     ApifyTasksError,

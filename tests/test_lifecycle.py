@@ -13,8 +13,8 @@ from typing import Any
 
 import aiohttp
 import pytest
-from raw_server import RawServer, message
-from support import MakeClient, until
+from helpers.raw_server import RawServer, message
+from helpers.support import MakeClient, until
 
 from apify_tasks_async import ClientClosedError, TasksClient
 from apify_tasks_async.testing import FakeApify, Hang

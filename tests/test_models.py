@@ -11,7 +11,7 @@ from typing import Any
 
 import attrs
 import pytest
-from documents import json_values, moments, property_test, tasks
+from helpers.documents import json_values, moments, property_test, tasks
 from hypothesis import given
 from hypothesis import strategies as st
 

@@ -7,8 +7,8 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
-import virtual_time
-from overload import PAGE, Load, busiest_second, outage, paced
+from helpers import virtual_time
+from helpers.overload import PAGE, Load, busiest_second, outage, paced
 
 from apify_tasks_async import (
     ApifyTasksError,

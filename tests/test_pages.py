@@ -13,9 +13,9 @@ import aiohttp
 import attrs
 import pytest
 import pytest_asyncio
+from helpers.support import MakeClient, until
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from support import MakeClient, until
 
 from apify_tasks_async import (
     ApifyTasksError,

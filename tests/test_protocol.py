@@ -8,7 +8,7 @@ from email.utils import format_datetime
 from typing import Any
 
 import pytest
-from documents import (
+from helpers.documents import (
     body_of,
     example,
     json_values,

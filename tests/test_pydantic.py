@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 import jsonschema
 import pytest
-from documents import DOCUMENTED, REQUIRED, example, page_document, property_test, task_document, tasks
+from helpers.documents import DOCUMENTED, REQUIRED, example, page_document, property_test, task_document, tasks
 from hypothesis import given
 from pydantic import BaseModel, TypeAdapter, ValidationError
 

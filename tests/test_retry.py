@@ -8,10 +8,10 @@ from typing import Any
 
 import attrs
 import pytest
+from helpers.raw_server import RawServer, Reply, Then, message
+from helpers.support import FakeTime, until
 from hypothesis import given
 from hypothesis import strategies as st
-from raw_server import RawServer, Reply, Then, message
-from support import FakeTime, until
 
 from apify_tasks_async import (
     ApifyTasksError,

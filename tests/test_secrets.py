@@ -13,11 +13,11 @@ from subprocess import PIPE, Popen
 from typing import Any
 
 import pytest
-from documents import page_document, task_document
-from faults import KINDS, Fault, Met, client_of
-from leaks import leaks
-from raw_server import RawServer, message
-from support import FakeTime, until
+from helpers.documents import page_document, task_document
+from helpers.faults import KINDS, Fault, Met, client_of
+from helpers.leaks import leaks
+from helpers.raw_server import RawServer, message
+from helpers.support import FakeTime, until
 
 from apify_tasks_async import (
     ApifyTasksError,

@@ -16,7 +16,7 @@ from typing import Any
 import aiohttp
 import attrs
 import pytest
-from support import until
+from helpers.support import until
 
 import apify_tasks_async.testing
 from apify_tasks_async.models import Task, TaskStats

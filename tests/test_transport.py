@@ -9,10 +9,10 @@ from typing import Any
 
 import aiohttp
 import pytest
-from faults import TOKEN, tls_of, trusting
-from leaks import leaks
-from raw_server import EMPTY_PAGE, RawServer, Reply, Then, chunked, message, raw
-from support import until
+from helpers.faults import TOKEN, tls_of, trusting
+from helpers.leaks import leaks
+from helpers.raw_server import EMPTY_PAGE, RawServer, Reply, Then, chunked, message, raw
+from helpers.support import until
 from yarl import URL
 
 from apify_tasks_async import (

@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-from drift import Reader, TaskList, read_all
+from helpers.drift import Reader, TaskList, read_all
 from hypothesis import given
 from hypothesis import strategies as st
 

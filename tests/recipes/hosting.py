@@ -15,7 +15,7 @@ from typing import Any
 import attrs
 import uvicorn
 from aiohttp import web
-from support import until
+from helpers.support import until
 
 __all__ = ["RECIPES", "Recipe", "asgi_server", "web_server", "website"]
 

@@ -7,8 +7,8 @@ from pathlib import Path
 import crawlee_crawler
 import msgspec
 import pytest
+from helpers.support import until
 from hosting import Recipe, website
-from support import until
 from taskiq import BrokerMessage
 from taskiq_jobs import broker, list_new_tasks
 

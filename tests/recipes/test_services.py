@@ -11,8 +11,8 @@ import pytest
 from aiohttp import web
 from aiohttp_app import make_app
 from fastapi import FastAPI
+from helpers.support import until
 from hosting import Recipe, asgi_server, web_server
-from support import until
 
 from apify_tasks_async import Bookmark, Task, TaskPage, converter
 from apify_tasks_async.testing import FakeApify, Hang

@@ -12,7 +12,7 @@ import pytest
 from apify_tasks_async import Task, converter
 from apify_tasks_async.testing import FakeApify, Status, make_task
 
-SCRIPT = Path(__file__).parent / "data" / "list_tasks.cjs"
+SCRIPT = Path(__file__).parents[1] / "data" / "list_tasks.cjs"
 TASKS = 2500
 
 

@@ -18,9 +18,6 @@ import aiohttp
 import attrs
 import trustme
 from aiohttp.abc import AbstractResolver, ResolveResult
-from documents import page_document, task_document
-from raw_server import EMPTY_PAGE, RawServer, Reply, Then, chunked, encoded, message, raw
-from support import FakeTime
 
 from apify_tasks_async import (
     ApifyTasksError,
@@ -42,6 +39,9 @@ from apify_tasks_async import (
     TransportError,
 )
 from apify_tasks_async.models import Task
+from helpers.documents import page_document, task_document
+from helpers.raw_server import EMPTY_PAGE, RawServer, Reply, Then, chunked, encoded, message, raw
+from helpers.support import FakeTime
 
 __all__ = [
     "BACKOFF",

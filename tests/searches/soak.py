@@ -10,8 +10,8 @@ import sys
 import tracemalloc
 from collections.abc import Iterable
 
-from chaos import Result, run
-from overload import Load, outage, paced
+from helpers.chaos import Result, run
+from helpers.overload import Load, outage, paced
 
 from apify_tasks_async import TasksClient
 from apify_tasks_async.testing import Disconnect, FakeApify, Fault, Status

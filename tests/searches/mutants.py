@@ -1,7 +1,7 @@
 """That the search for a counterexample finds one where there is one. It takes minutes: `nox -s drift` runs it."""
 
 import pytest
-from drift import MUTANTS
+from helpers.drift import MUTANTS
 from hypothesis import Phase
 from test_drift import search
 

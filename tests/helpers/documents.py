@@ -51,7 +51,7 @@ def example(status: int) -> Any:
 
 def body_of(status: int) -> bytes:
     """Return the specification's example of a response of that status, as it comes."""
-    return (Path(__file__).parent / "data" / f"example_{status}.json").read_bytes()
+    return (Path(__file__).parents[1] / "data" / f"example_{status}.json").read_bytes()
 
 
 def task_document(**changes: Any) -> dict[str, Any]:

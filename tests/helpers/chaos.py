@@ -14,9 +14,6 @@ from random import Random
 from typing import Any
 
 import attrs
-from journey import Journey, Options
-from leftovers import census, complaints, descriptors, left_over, until
-from virtual_time import tell_time
 
 from apify_tasks_async import (
     ApifyTasksError,
@@ -42,6 +39,9 @@ from apify_tasks_async.testing import (
     TruncatedBody,
     make_task,
 )
+from helpers.journey import Journey, Options
+from helpers.leftovers import census, complaints, descriptors, left_over, until
+from helpers.virtual_time import tell_time
 
 __all__ = ["Result", "run"]
 
