@@ -1,28 +1,30 @@
-"""Everything that is done to this project: `nox` runs what a change has to pass, `nox -s NAME` one session."""
+"""Checks of this project: `nox` runs those that every change must pass, `nox -s NAME` runs another one."""
 
 from __future__ import annotations
 
 import os
 import shutil
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import nox
 
-# pyenv puts one command for each Python on the path, and refuses those that are not its current version. The real ones
-# stand beside each other in its folder.
+# The commands that pyenv puts on the path refuse every Python but its current one. Put the real ones first.
 for folder in Path(os.environ.get("PYENV_ROOT", "~/.pyenv")).expanduser().glob("versions/3.1[1-9]*/bin"):
     os.environ["PATH"] = f"{folder}{os.pathsep}{os.environ['PATH']}"
+
+# The tests start many processes. Without its bytecode, each would compile all that it imports, which takes a second.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 
 nox.needs_version = ">=2025.5.1"
 nox.options.default_venv_backend = "uv|virtualenv"
 nox.options.download_python = "never"
 nox.options.error_on_missing_interpreters = False
-nox.options.sessions = ["lint", "typing", "coverage", "tests", "lowest", "docs", "smoke"]
+nox.options.reuse_venv = "yes"
+nox.options.sessions = ["lint", "typing", "coverage"]
 
-OLDEST = "3.11"
 LATER = ["3.12", "3.13", "3.14"]
-SPREAD = ["-q", "--numprocesses=auto"]
-GLANCE = [*SPREAD, "--hypothesis-profile=glance"]
+PARALLEL = ["-q", "--numprocesses=auto"]
 WORKFLOWS = sorted(Path(".github/workflows").glob("*.yml"))
 PROJECT = nox.project.load_toml("pyproject.toml")
 
@@ -32,9 +34,12 @@ def group(name: str) -> list[str]:
     return list(nox.project.dependency_groups(PROJECT, name))
 
 
-@nox.session(python=OLDEST)
+# What `nox` runs, on the Python that runs nox.
+
+
+@nox.session
 def lint(session: nox.Session) -> None:
-    """Check style and format."""
+    """Check style, format and workflows."""
     session.install(*group("lint"))
     session.run("ruff", "check")
     session.run("ruff", "format", "--check")
@@ -42,126 +47,115 @@ def lint(session: nox.Session) -> None:
     session.run("zizmor", "--offline", "--quiet", *map(str, WORKFLOWS))
 
 
-@nox.session(python=OLDEST)
+@nox.session
 def typing(session: nox.Session) -> None:
-    """Check types, those of the tests included."""
+    """Check the types of the package, the tests and the benchmarks with mypy, and the public ones with pyright."""
     session.install(".[cli]", *group("typing"))
-    session.run("mypy", "--exclude=tests/recipes", "apify_tasks_async", "tests", "benchmarks", "noxfile.py")
-    session.run("mypy", "recipes", "tests/recipes")  # by themselves: to mypy there is but one conftest
-    session.run("pyright")
-    session.run("pyright", "--verifytypes", "apify_tasks_async", "--ignoreexternal", silent=True)
+    mypy = [("mypy", "--exclude=tests/recipes", "apify_tasks_async", "tests", "benchmarks", "noxfile.py")]
+    pyright = [("pyright",), ("pyright", "--verifytypes", "apify_tasks_async", "--ignoreexternal")]
+
+    def run(commands: list[tuple[str, ...]]) -> None:
+        for command in commands:
+            session.run(*command, silent=True)  # prints the output if the command fails
+
+    # Both are slow and use one core, so run them at the same time.
+    with ThreadPoolExecutor() as pool:
+        list(pool.map(run, [mypy, pyright]))
 
 
-@nox.session(python=LATER)
-def tests(session: nox.Session) -> None:
-    """Test the built wheel, with a fifth of the examples that Hypothesis makes up for `coverage`."""
-    session.install(".[cli]", *group("test"))
-    run_pytest(session, "-m", "pytest", *GLANCE)
-
-
-@nox.session(python=OLDEST)
+@nox.session
 def coverage(session: nox.Session) -> None:
-    """Test the built wheel, and measure which branches the tests reach: all of them."""
+    """Test the built wheel, and require that the tests reach every branch."""
     session.install(".[cli]", *group("test"))
     environment = {"COVERAGE_FILE": f"{session.create_tmp()}/.coverage"}
     session.run("coverage", "erase", env=environment)
-    run_pytest(session, "-m", "coverage", "run", "-m", "pytest", *SPREAD, **environment)
+    run_pytest(session, "-m", "coverage", "run", "-m", "pytest", *PARALLEL, **environment)
     session.run("coverage", "combine", env=environment, silent=True)
     session.run("coverage", "report", env=environment)
 
 
-@nox.session(python=OLDEST)
+# The other versions.
+
+
+@nox.session(python=LATER)
+def tests(session: nox.Session) -> None:
+    """Test the built wheel on another Python."""
+    session.install(".[cli]", *group("test"))
+    run_pytest(session, "-m", "pytest", *PARALLEL)
+
+
+@nox.session
 def lowest(session: nox.Session) -> None:
-    """Test with the lowest versions of the dependencies that are declared."""
-    lower_bounds = [
-        requirement.replace(">=", "==")
-        for requirement in (
-            *PROJECT["project"]["dependencies"],
-            *PROJECT["project"]["optional-dependencies"]["cli"],
-        )
-    ]
-    session.install(".", *lower_bounds, *group("test"))
-    run_pytest(session, "-m", "pytest", *GLANCE)
+    """Test with the lowest declared versions of the dependencies."""
+    declared = [*PROJECT["project"]["dependencies"], *PROJECT["project"]["optional-dependencies"]["cli"]]
+    session.install(".", *(requirement.replace(">=", "==") for requirement in declared), *group("test"))
+    run_pytest(session, "-m", "pytest", *PARALLEL)
 
 
-@nox.session(python=OLDEST)
-@nox.parametrize("versions", [nox.param("newest", id="newest"), nox.param("lowest", id="lowest")])
-def recipes(session: nox.Session, versions: str) -> None:
-    """Run each recipe in its framework, the newest or the lowest that is declared, with an API on loopback."""
-    frameworks = group("recipes")
-    if versions == "lowest":
-        frameworks = [requirement.replace(">=", "==") for requirement in frameworks]
-    session.install(".", *frameworks, *group("test"))
-    run_pytest(session, "-m", "pytest", *SPREAD, "tests/recipes")
+# What is not the package.
 
 
-@nox.session(python=OLDEST)
-def drift(session: nox.Session) -> None:
-    """Search for a list and a sequence of changes that makes a walk lose or repeat a task: 12,000 walks."""
-    session.install(".", *group("test"))
-    run_pytest(
-        session, "-m", "pytest", "--hypothesis-profile=drift", "tests/test_drift.py", "tests/searches/mutants.py"
-    )
+@nox.session
+def docs(session: nox.Session) -> None:
+    """Write the reference from the docstrings into build/docs."""
+    session.install(".", *group("docs"))
+    # In the repository's folder, pdoc would warn that the package and a folder have the same name.
+    session.chdir("tests/searches")
+    session.run("python", "-P", "-W", "error", "documentation.py", "../../build/docs")
 
 
-@nox.session(python=OLDEST)
-def soak(session: nox.Session) -> None:
-    """Let everything go wrong at once for some minutes: -- --requests N --seed S."""
-    session.install(".", *group("test"))
-    session.run("python", "tests/searches/soak.py", *session.posargs, env={"PYTHONPATH": "tests"})
-
-
-@nox.session(python=OLDEST)
-def bench(session: nox.Session) -> None:
-    """Measure against the official client, the floors and the targets; `-- --readme` writes it into the README."""
-    session.install(".[cli]", *group("bench"))
-    session.run("python", "benchmarks/run.py", *session.posargs)
-
-
-@nox.session(python=OLDEST)
+@nox.session
 def smoke(session: nox.Session) -> None:
-    """Show that the benchmark starts, and that all its contenders list the same tasks."""
+    """Run the benchmark once, quickly: it must start, and its contenders must list the same tasks."""
     session.install(".[cli]", *group("bench"))
     chart = f"{session.create_tmp()}/speed.svg"
     session.run("python", "benchmarks/run.py", "--quick", f"--chart={chart}", silent=True)
 
 
-@nox.session(python=OLDEST)
+@nox.session
+@nox.parametrize("versions", [nox.param("newest", id="newest"), nox.param("lowest", id="lowest")])
+def recipes(session: nox.Session, versions: str) -> None:
+    """Check the types of the recipes, and run each in its framework with an API on loopback."""
+    frameworks = group("recipes")
+    if versions == "lowest":
+        frameworks = [requirement.replace(">=", "==") for requirement in frameworks]
+    session.install(".", *frameworks, *group("test"))
+    if versions == "newest":
+        session.install(*group("recipe-types"))
+        session.run("mypy", "recipes", "tests/recipes")
+    run_pytest(session, "-m", "pytest", *PARALLEL, "tests/recipes")
+
+
+@nox.session
 def contract(session: nox.Session) -> None:
-    """Search for a request that FakeApify answers in another way than its OpenAPI document says."""
+    """Search for a request that FakeApify does not answer as its OpenAPI document says."""
     session.install(".", *group("contract"), *group("test"))
     run_pytest(session, "-m", "pytest", "tests/searches/contract.py")
 
 
-@nox.session(python=OLDEST)
+@nox.session
 def javascript(session: nox.Session) -> None:
     """List from FakeApify with the official client for JavaScript."""
     if not (shutil.which("node") and shutil.which("npm")):
-        session.skip("it needs node and npm, which this machine does not have")
+        session.skip("node or npm is missing")
     folder = session.create_tmp()
     session.install(".", *group("test"))
     session.run("npm", "install", "--prefix", folder, "--no-save", "apify-client@2", external=True, silent=True)
     run_pytest(session, "-m", "pytest", "tests/searches/javascript.py", NODE_PATH=f"{folder}/node_modules")
 
 
-@nox.session(python=OLDEST)
-def docs(session: nox.Session) -> None:
-    """Write the reference from the docstrings into build/docs."""
-    session.install(".", *group("docs"))
-    # From elsewhere than here: pdoc warns that the package and its folder have one name.
-    session.chdir("tests/searches")
-    session.run("python", "-P", "-W", "error", "documentation.py", "../../build/docs")
+# The release.
 
 
-@nox.session(python=OLDEST)
+@nox.session(reuse_venv=False)
 def package(session: nox.Session) -> None:
-    """Build what is published into dist, check it, install it without extras, and test it from the sdist."""
+    """Build sdist and wheel into dist, check both, install the wheel without extras, and test it from the sdist."""
     session.install(*group("package"))
     folder = Path(session.create_tmp())
     for old in (Path("dist"), folder):
         shutil.rmtree(old, ignore_errors=True)
         old.mkdir()
-    # The first wheel is built from the sdist, the second one from here.
+    # The first wheel is built from the sdist, the second one from the repository.
     session.run("python", "-m", "build", silent=True)
     session.run("python", "-m", "build", "--wheel", "--outdir", f"{folder}", silent=True)
     [wheel], [sdist] = Path("dist").glob("*.whl"), Path("dist").glob("*.tar.gz")
@@ -173,22 +167,54 @@ def package(session: nox.Session) -> None:
     shutil.unpack_archive(sdist, folder)
     session.install(f"{wheel}[cli]", *group("test"))
     session.chdir(folder / sdist.name.removesuffix(".tar.gz"))
-    run_pytest(session, "-m", "pytest", *GLANCE)
+    run_pytest(session, "-m", "pytest", *PARALLEL)
 
 
 def try_bare(session: nox.Session, wheel: Path, folder: Path) -> None:
-    """Install the wheel without extras, and use what there is."""
+    """Install the wheel without extras, and use what it provides."""
     session.run("python", "-m", "venv", f"{folder}", silent=True)
     python = f"{folder}/bin/python"
     session.run(python, "-m", "pip", "install", f"{wheel}", external=True, silent=True)
     session.run(python, "-P", "-W", "error", "-c", "from apify_tasks_async import *", external=True)
     session.run(python, "-P", "-m", "apify_tasks_async.testing", "--help", external=True, silent=True)
-    # It ends with the code 1, and one line that says what is missing.
+    # Without the extra, the command exits with code 1 and one line that says what is missing.
     said = session.run(f"{folder}/bin/apify-tasks", external=True, silent=True, success_codes=[1])
     if said != "apify-tasks: the command line needs the extra: python -m pip install 'apify-tasks-async[cli]'\n":
         session.error(f"without its extra, apify-tasks says {said!r}")
 
 
+# Long searches and measurements.
+
+
+@nox.session
+def thorough(session: nox.Session) -> None:
+    """Test with 500 examples for each property, about ten times as many as by default."""
+    session.install(".[cli]", *group("test"))
+    run_pytest(session, "-m", "pytest", *PARALLEL, "--hypothesis-profile=thorough")
+
+
+@nox.session
+def drift(session: nox.Session) -> None:
+    """Search for a list and changes to it that make a walk lose or repeat a task: 12,000 walks."""
+    session.install(".", *group("test"))
+    searches = ["tests/test_drift.py", "tests/searches/mutants.py"]
+    run_pytest(session, "-m", "pytest", "--hypothesis-profile=drift", *searches)
+
+
+@nox.session
+def soak(session: nox.Session) -> None:
+    """Let everything go wrong at once for some minutes: `-- --requests N --seed S`."""
+    session.install(".", *group("test"))
+    session.run("python", "tests/searches/soak.py", *session.posargs, env={"PYTHONPATH": "tests"})
+
+
+@nox.session
+def bench(session: nox.Session) -> None:
+    """Measure against the official client, the floors and the targets: `-- --readme` updates the README."""
+    session.install(".[cli]", *group("bench"))
+    session.run("python", "benchmarks/run.py", *session.posargs)
+
+
 def run_pytest(session: nox.Session, *arguments: str, **environment: str) -> None:
-    """Run the tests. A safe path keeps this folder out of sys.path, so that the installed wheel is what is tested."""
+    """Run the tests. PYTHONSAFEPATH keeps this folder out of sys.path, so that they import the installed wheel."""
     session.run("python", *arguments, *session.posargs, env=environment | {"PYTHONSAFEPATH": "1"})

@@ -21,11 +21,12 @@ pytest_plugins = ["pytester"]
 # Needs the frameworks; the session that has them names it.
 collect_ignore = ["recipes"]
 
-# The machine's load is nobody's promise, so no example has a deadline.
-settings.register_profile("suite", deadline=None)
-settings.register_profile("glance", deadline=None, max_examples=20)  # where the whole suite has run already
+# No deadlines: how long an example takes depends on the load of the machine. Few examples by default, since most
+# mistakes show in the first ones; `nox -s thorough` and `nox -s drift` try many more.
+settings.register_profile("brief", deadline=None, max_examples=20)
+settings.register_profile("thorough", deadline=None, max_examples=500)
 settings.register_profile("drift", deadline=None, max_examples=4_000)
-settings.load_profile("suite")
+settings.load_profile("brief")
 
 
 def pytest_collection_finish() -> None:

@@ -90,11 +90,11 @@ def test_other_types_are_no_numbers(value: Any) -> None:
     [
         (math.nan, {}, "timeout must be finite, got nan"),
         (math.inf, {"above": 0}, "timeout must be finite, got inf"),
-        (-math.inf, {"least": 0}, "timeout must be finite, got -inf"),
+        (-math.inf, {"minimum": 0}, "timeout must be finite, got -inf"),
         (TOO_LARGE, {"above": 0}, "timeout must be finite, got an integer of 16610 bits"),
         (0, {"above": 0}, "timeout must be greater than 0, got 0"),
         (-0.5, {"above": 0}, "timeout must be greater than 0, got -0.5"),
-        (-0.5, {"least": 0}, "timeout must be at least 0, got -0.5"),
+        (-0.5, {"minimum": 0}, "timeout must be at least 0, got -0.5"),
     ],
     ids=["nan", "inf", "minus inf", "too large", "zero", "not above", "below"],
 )

@@ -1,37 +1,28 @@
-"""The life of a client: who may share it, and how it ends, also when nobody ends it."""
+"""The life of a client: how tasks share it, how it closes, and what happens if nobody closes it."""
 
 import asyncio
 import gc
-import os
 import signal
-import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator
-from subprocess import PIPE, Popen
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import aiohttp
 import pytest
+from helpers.processes import SECONDS, started
 from helpers.raw_server import RawServer, message
-from helpers.support import MakeClient, until
+from helpers.support import MakeClient, client_of, until, wait_until
 
 from apify_tasks_async import ClientClosedError, TasksClient
 from apify_tasks_async.testing import FakeApify, Hang
 
-TOKEN = "lifecycle-token"
-SECONDS = 30
-"""How long a process may take that hangs."""
-
-
-def client_of(server: RawServer) -> TasksClient:
-    """Return a client of the server."""
-    return TasksClient(TOKEN, base_url=server.url, rate_limit=None)
+VERY_STRICT = (sys.executable, "-X", "dev", "-W", "error")
+"""Python with its debug mode, and each warning an error."""
 
 
 @pytest.fixture
 def gate(monkeypatch: pytest.MonkeyPatch) -> asyncio.Event:
-    """Return what the connections of aiohttp wait for until they are closed, as TLS waits for the other side."""
+    """Return an event that the connections of aiohttp wait for before they close, as TLS waits for its peer."""
     gate = asyncio.Event()
     close = aiohttp.TCPConnector.close
 
@@ -45,10 +36,10 @@ def gate(monkeypatch: pytest.MonkeyPatch) -> asyncio.Event:
 
 @pytest.mark.asyncio
 class TestClosing:
-    """The end of a client that is ended."""
+    """A client that is closed."""
 
     async def test_concurrently(self, gate: asyncio.Event) -> None:
-        """No call of `close` returns before the client is closed, whoever called it first."""
+        """Each call of `close` returns only when the client is closed, the first call and later ones."""
         async with RawServer(message()) as server:
             client = client_of(server)
             await client.count()
@@ -60,7 +51,7 @@ class TestClosing:
         assert set() == done
 
     async def test_cancelled(self, gate: asyncio.Event) -> None:
-        """A call of `close` that is cancelled leaves nothing that another one cannot end."""
+        """If a call of `close` is cancelled, the next call completes the job."""
         async with RawServer(message()) as server:
             client = client_of(server)
             await client.count()
@@ -74,7 +65,7 @@ class TestClosing:
             await until(lambda: not server.open)
 
     async def test_shared(self, api: FakeApify, make_client: MakeClient) -> None:
-        """Of many tasks that share a client, one that is cancelled takes nothing away from the others."""
+        """Many tasks share a client, and cancelling some does not disturb the others."""
         client = make_client(concurrency=2)
         walks = [asyncio.create_task(client.all_tasks(page_size=500)) for _ in range(20)]
         await until(lambda: client.stats.pages > 10)
@@ -93,17 +84,17 @@ class TestClosing:
 
 
 def drop(kept: list[Any]) -> None:
-    """Forget what is in the list, and what leads in circles to it."""
+    """Drop the objects in the list, reference cycles included."""
     kept.clear()
     gc.collect()
 
 
 @pytest.mark.asyncio
 class TestDropped:
-    """A client that nobody ends."""
+    """A client that nobody closes."""
 
     async def test_warning(self) -> None:
-        """A client that was used and is dropped unclosed says so as a file does, and closes its connections."""
+        """A used client that is dropped warns as a file does, and closes its connections."""
         async with RawServer(message()) as server:
             kept = [client_of(server)]
             await kept[0].count()
@@ -114,16 +105,16 @@ class TestDropped:
         assert [expected] == [str(warning.message) for warning in warned]
 
     async def test_nothing_to_close(self) -> None:
-        """A client that was never used, or that borrowed its session, may be dropped: any warning fails this."""
+        """A client without a session to close is dropped without a warning (pytest turns any into an error)."""
         async with RawServer(message()) as server, aiohttp.ClientSession() as session:
             drop([client_of(server)])
-            kept = [TasksClient(TOKEN, base_url=server.url, session=session)]
+            kept = [client_of(server, session=session)]
             await kept[0].count()
             drop(kept)
             assert (False, 1) == (session.closed, server.open)
 
     async def test_walk_of_a_dropped_client(self, api: FakeApify) -> None:
-        """A walk outlives the variable of its client."""
+        """A walk keeps its client alive."""
         kept = [TasksClient(api.token, base_url=api.url, rate_limit=None).iter_pages(page_size=1000)]
         gc.collect()
         assert [*api.tasks] == [task async for page in kept[0] for task in page]
@@ -132,10 +123,9 @@ class TestDropped:
 
 
 PROGRAM = """
-import asyncio, os, signal, sys
+import asyncio, os
 from apify_tasks_async import TasksClient, iter_tasks
 
-signal.signal(signal.SIGINT, signal.default_int_handler)  # whoever started this may have told it to ignore Ctrl-C
 client = TasksClient(os.environ["APIFY_TOKEN"]) if "{body}".startswith("global") else None
 
 async def walk(client):
@@ -180,18 +170,18 @@ asyncio.run({body}())
 
 @pytest.fixture
 def hanging() -> Iterator[FakeApify]:
-    """Return an API whose first page comes, and no other."""
+    """Return an API that answers the first page and hangs on every other."""
     with FakeApify(tasks=100) as api:
         for offset in range(10, 100, 10):
             api.fail(Hang(), times=None, offset=offset)
         yield api
 
 
-def started(body: str, api: FakeApify) -> Popen[str]:
-    """Start a process that runs one of the functions of the program, with every warning an error."""
-    environment = os.environ | {"APIFY_TOKEN": api.token, "APIFY_API_BASE_URL": api.url}
-    command = [sys.executable, "-X", "dev", "-W", "error", "-c", PROGRAM.replace("{body}", body)]
-    return Popen(command, env=environment, stdout=PIPE, stderr=PIPE, text=True)
+def run(body: str, api: FakeApify, python: Sequence[str] = VERY_STRICT) -> tuple[int, str, str]:
+    """Run a function of the program in a new process, and return the exit code and both outputs."""
+    with started(api, "-c", PROGRAM.replace("{body}", body), command=python) as process:
+        out, err = process.communicate(timeout=SECONDS)
+        return process.returncode, out.decode(), err.decode()
 
 
 @pytest.mark.parametrize(
@@ -199,46 +189,32 @@ def started(body: str, api: FakeApify) -> Popen[str]:
     ["closed", "closed_with_a_walk_in_a_variable", "left_in_the_loop", "left_with_a_walk_in_a_variable"],
 )
 def test_exit_with_a_walk_open(hanging: FakeApify, body: str) -> None:
-    """A process ends at once, and without a word, while a walk has pages in flight."""
-    process = started(body, hanging)
-    out, err = process.communicate(timeout=SECONDS)
-    assert (0, "", "") == (process.returncode, out, err)
+    """A process exits at once and prints nothing, although a walk has pages in flight."""
+    assert (0, "", "") == run(body, hanging)
 
 
 @pytest.mark.parametrize("body", ["unclosed", "unclosed_walk", "global_unclosed"])
 def test_exit_without_close(hanging: FakeApify, body: str) -> None:
-    """A process that never closed its client is told so by the name of the client, not by what aiohttp calls it."""
-    process = started(body, hanging)
-    _, err = process.communicate(timeout=SECONDS)
-    assert 0 == process.returncode
+    """The warning about an unclosed client names the client, not the parts of aiohttp."""
+    code, _, err = run(body, hanging)
+    assert 0 == code
     assert f"ResourceWarning: unclosed TasksClient of {hanging.url}; use `async with`, or await close()" in err
     assert [] == [word for word in ("client session", "connector", "never", "destroyed") if word in err]
 
 
 def test_exit_without_close_is_silent_by_default(hanging: FakeApify) -> None:
-    """As with files, nobody is told who did not ask for such warnings."""
-    environment = os.environ | {"APIFY_TOKEN": hanging.token, "APIFY_API_BASE_URL": hanging.url}
-    command = [sys.executable, "-c", PROGRAM.replace("{body}", "unclosed")]
-    result = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=SECONDS, check=False)
-    assert (0, "", "") == (result.returncode, result.stdout, result.stderr)
+    """Python hides the warning by default, as it does for files."""
+    assert (0, "", "") == run("unclosed", hanging, [sys.executable])
 
 
 def test_ctrl_c(hanging: FakeApify) -> None:
-    """Ctrl-C during a walk ends the process with nothing but its own traceback."""
-    process = started("interrupted", hanging)
-    wait_until(lambda: hanging.in_flight)
-    process.send_signal(signal.SIGINT)
-    _, err = process.communicate(timeout=SECONDS)
+    """Ctrl-C during a walk ends the process with one traceback and no warnings."""
+    with started(hanging, "-c", PROGRAM.replace("{body}", "interrupted"), command=VERY_STRICT) as process:
+        wait_until(lambda: hanging.in_flight)
+        process.send_signal(signal.SIGINT)
+        err = process.communicate(timeout=SECONDS)[1].decode()
     assert -signal.SIGINT == process.returncode
     assert err.startswith("Traceback ")
     assert err.endswith("\nKeyboardInterrupt\n")
     assert [] == [word for word in ("Warning", "nclosed", "never", "destroyed", "ignored") if word in err]
     wait_until(lambda: not hanging.in_flight)
-
-
-def wait_until(condition: Callable[[], object]) -> None:
-    """Wait for another process or thread."""
-    deadline = time.monotonic() + SECONDS
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.001)

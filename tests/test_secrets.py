@@ -1,23 +1,23 @@
-"""The token shows nowhere but in the header of the request."""
+"""The token is nowhere except in the header of the request."""
 
 import asyncio
 import json
 import logging
-import os
 import sys
-import time
 import warnings
 from collections.abc import Awaitable, Callable, Iterator
+from contextlib import AbstractContextManager
 from pathlib import Path
-from subprocess import PIPE, Popen
+from subprocess import Popen
 from typing import Any
 
 import pytest
 from helpers.documents import page_document, task_document
 from helpers.faults import KINDS, Fault, Met, client_of
 from helpers.leaks import leaks
+from helpers.processes import SECONDS, started
 from helpers.raw_server import RawServer, message
-from helpers.support import FakeTime, until
+from helpers.support import FakeTime, until, wait_until
 
 from apify_tasks_async import (
     ApifyTasksError,
@@ -33,15 +33,15 @@ from apify_tasks_async._secret import Secret
 from apify_tasks_async.testing import FakeApify, Hang, MalformedItem, Status
 
 SECRET = "planted-token-"
-"""What is looked for: the beginning, since some reports cut long texts."""
+"""The text to search for: the beginning of the token, since some reports cut long texts."""
 
 TOKEN = SECRET + "0123456789" * 10
-"""Longer than what reports show of a text, so that one that cuts it would show a plain piece of it."""
+"""Longer than what reports show of a text, so that a report that cuts it would show a plain piece."""
 
 
 @pytest.fixture
 def log(caplog: pytest.LogCaptureFixture) -> pytest.LogCaptureFixture:
-    """Return what all loggers of the process say from DEBUG on."""
+    """Record the DEBUG output of all loggers of the process."""
     names = [None, "asyncio", "aiohttp", "apify_tasks_async", *logging.root.manager.loggerDict]
     for name in names:
         caplog.set_level(logging.DEBUG, logger=name)
@@ -50,7 +50,7 @@ def log(caplog: pytest.LogCaptureFixture) -> pytest.LogCaptureFixture:
 
 @pytest.mark.parametrize("text", ["", "x", TOKEN])
 def test_secret(text: str) -> None:
-    """A secret is the text that it was made of, and shows neither itself nor a piece of itself."""
+    """A secret equals its text, but the repr hides it, also that of a slice."""
     secret = Secret(text)
     assert (text, text.encode(), f"Bearer {text}") == (secret, secret.encode(), f"Bearer {secret}")
     assert ["'***'"] * 3 == [repr(secret), repr(secret[:5]), repr(secret[5:])]
@@ -59,7 +59,7 @@ def test_secret(text: str) -> None:
 @pytest.mark.asyncio
 @pytest.mark.parametrize("fault", KINDS, ids=lambda fault: fault.name)
 async def test_fault(fault: Fault, log: pytest.LogCaptureFixture) -> None:
-    """No fault brings the token into the error, a report of it with all locals, a log or a warning."""
+    """After any fault, the token is not in the error, a report with all locals, a log or a warning."""
     loop = asyncio.get_running_loop()
     loop.set_debug(True)
     loop.slow_callback_duration = 0  # so that every callback is logged
@@ -91,14 +91,14 @@ REFUSED: dict[str, Callable[[str], object]] = {
 
 @pytest.mark.parametrize("make", REFUSED.values(), ids=REFUSED)
 def test_refusal(make: Callable[[str], object]) -> None:
-    """A report of a refused argument with the locals of the library's frames, even cut ones, holds no token."""
+    """A report of a refused argument holds no token, although it shows the locals of our frames."""
     with pytest.raises(ValueError, match=r".") as caught:
         make(TOKEN)
     assert [] == leaks(caught.value, SECRET)
 
 
 def test_environment(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The same holds for a token of the environment."""
+    """A token from the environment is hidden in the same way."""
     monkeypatch.setenv("APIFY_TOKEN", TOKEN)
     with pytest.raises(ValueError, match="concurrency") as caught:
         TasksClient(concurrency=0)
@@ -107,7 +107,7 @@ def test_environment(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.asyncio
 async def test_objects() -> None:
-    """No public object shows the token, at whichever moment of its life it is looked at, nor do the page tasks."""
+    """No public object shows the token at any time, nor do the asyncio tasks that fetch pages."""
     attempts: list[Attempt] = []
     async with FakeApify(tasks=100, token=TOKEN) as api:
         api.fail(Hang(), offset=20)
@@ -151,7 +151,7 @@ async def test_log_of_a_walk(log: pytest.LogCaptureFixture) -> None:
 
 @pytest.mark.asyncio
 async def test_echo() -> None:
-    """What the server says of the token is hidden in every part of the error."""
+    """A token that the server repeats is hidden in every part of the error."""
     document = b'{"error": {"type": "no-%b", "message": "there is no %b"}}' % (TOKEN.encode(), TOKEN.encode())
     async with (
         RawServer(message(document, status="403 Forbidden")) as server,
@@ -176,7 +176,7 @@ LEAKY = {
 async def test_echo_in_a_page(
     document: Any, call: Callable[[TasksClient], Awaitable[Any]], log: pytest.LogCaptureFixture
 ) -> None:
-    """A page that repeats the token does not bring it into what the error says; what the item holds stays as it is."""
+    """An error about a page that repeats the token does not show it; the raw item stays unchanged."""
     async with (
         RawServer(message(json.dumps(document).encode())) as server,
         client_of(Met(server, server.url), FakeTime(), TOKEN[:46]) as client,
@@ -189,18 +189,16 @@ async def test_echo_in_a_page(
     assert [] == [text for text in said if TOKEN[:12] in text]
 
 
-def command(api: FakeApify, folder: Path, *arguments: str) -> Popen[str]:
+def command(api: FakeApify, folder: Path, name: str) -> AbstractContextManager[Popen[bytes]]:
     """Start the command line, with the token in a file."""
     (folder / "token").write_text(TOKEN)
-    environment = {name: value for name, value in os.environ.items() if not name.startswith("APIFY_")}
-    line = [sys.executable, "-X", "dev", "-m", "apify_tasks_async", *arguments, "--verbose"]
-    line += ["--token-file", str(folder / "token"), "--base-url", api.url]
-    return Popen(line, env=environment, stdout=PIPE, stderr=PIPE, text=True)
+    options = ("--verbose", "--token-file", folder / "token", "--base-url", api.url)
+    return started(None, name, *options, command=(sys.executable, "-X", "dev", "-m", "apify_tasks_async"))
 
 
 @pytest.fixture
 def api() -> Iterator[FakeApify]:
-    """Return an API in a thread of its own."""
+    """Return an API that runs in another thread."""
     with FakeApify(tasks=6, token=TOKEN) as api:
         yield api
 
@@ -210,38 +208,32 @@ OUTCOMES = {
     "an outage that passes": ([Status(503, retry_after=0, message=TOKEN)], 0),
     "a refusal": ([Status(401, message=f"no user has {TOKEN}")], 4),
     "a redirect": ([Status(302, body=TOKEN)], 1),
-    "an item that is none": ([MalformedItem()], 1),
+    "an invalid item": ([MalformedItem()], 1),
 }
 
 
 @pytest.mark.parametrize(("faults", "code"), OUTCOMES.values(), ids=OUTCOMES)
 def test_command_line(api: FakeApify, tmp_path: Path, faults: list[Any], code: int) -> None:
-    """The command line shows the token neither on stdout nor on stderr, however much it says."""
+    """The command line prints the token neither to stdout nor to stderr, even with --verbose."""
     for fault in faults:
         api.fail(fault)
-    process = command(api, tmp_path, "list")
-    out, err = process.communicate(timeout=30)
+    with command(api, tmp_path, "list") as process:
+        out, err = process.communicate(timeout=SECONDS)
     assert code == process.returncode
-    assert "apify-tasks: " in err
-    assert SECRET not in out + err
+    assert b"apify-tasks: " in err
+    assert SECRET.encode() not in out + err
 
 
 def test_ps(api: FakeApify, tmp_path: Path) -> None:
-    """The token shows neither in the arguments nor in the environment of a running command."""
+    """The token is neither in the arguments nor in the environment of a running command."""
     api.fail(Hang(), times=None)
-    process = command(api, tmp_path, "count")
-    try:
-        while not api.in_flight:
-            assert process.poll() is None
-            time.sleep(0.001)
-        # As far as the operating system tells.
+    with command(api, tmp_path, "count") as process:
+        wait_until(lambda: api.in_flight)
+        # Empty where the system has no /proc.
         shown = {
             path.name: path.read_text()
             for name in ("cmdline", "environ")
             for path in Path(f"/proc/{process.pid}").glob(name)
         }
-    finally:
-        process.kill()
-        process.communicate()
     assert [] == [name for name, text in shown.items() if SECRET in text]
     assert "--token-file" in shown.get("cmdline", "--token-file")

@@ -40,7 +40,8 @@ from apify_tasks_async.testing import (
     make_task,
 )
 from helpers.journey import Journey, Options
-from helpers.leftovers import census, complaints, descriptors, left_over, until
+from helpers.leftovers import census, complaints, descriptors, left_over
+from helpers.support import until
 from helpers.virtual_time import tell_time
 
 __all__ = ["Result", "run"]
@@ -397,7 +398,7 @@ class Round:
         following = asyncio.create_task(self._follow_on(journey))
         await self._calm.wait()
         with contextlib.suppress(TimeoutError):
-            await until(lambda: following.done() or not journey.missing, STUCK)
+            await until(lambda: following.done() or not journey.missing, seconds=STUCK, pause=0.25)
         following.cancel()
         await asyncio.wait({following})
         if not following.cancelled():

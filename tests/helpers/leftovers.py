@@ -1,4 +1,4 @@
-"""What must not be left behind: tasks, descriptors, objects, warnings, and complaints."""
+"""Finds what a run leaves open or complains of: tasks, descriptors, objects, warnings."""
 
 import asyncio
 import contextlib
@@ -7,15 +7,20 @@ import os
 import sys
 import warnings
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-__all__ = ["census", "complaints", "descriptors", "left_over", "until"]
+from helpers.support import until
+
+__all__ = ["census", "complaints", "descriptors", "left_over"]
+
+PAUSE = 0.25
+"""Seconds between two checks: each runs the garbage collector."""
 
 
 def descriptors() -> set[str]:
-    """Return what this process has open, as far as the operating system tells."""
+    """Return the open descriptors of this process; empty where the system does not list them."""
     names = set()
     for entry in Path("/proc/self/fd").glob("*"):
         with contextlib.suppress(OSError):
@@ -38,7 +43,7 @@ def census() -> Counter[str]:
 
 @contextlib.contextmanager
 def complaints() -> Iterator[list[str]]:
-    """Collect what is complained of behind everybody's back."""
+    """Collect complaints that reach no caller: of the event loop, of destructors, and warnings."""
     loop = asyncio.get_running_loop()
     found: list[str] = []
     before = loop.get_exception_handler(), sys.unraisablehook
@@ -56,7 +61,7 @@ def complaints() -> Iterator[list[str]]:
 
 
 async def left_over(before: set[str]) -> list[str]:
-    """Wait for what is about to end, and return what does not."""
+    """Wait for tasks and descriptors to go, and return those that stay."""
     tasks: set[asyncio.Task[Any]] = set()
     opened: set[str] = set()
 
@@ -67,12 +72,5 @@ async def left_over(before: set[str]) -> list[str]:
         return not (tasks or opened)
 
     with contextlib.suppress(TimeoutError):
-        await until(nothing, 5)
+        await until(nothing, seconds=5, pause=PAUSE)
     return [*map(repr, tasks), *opened]
-
-
-async def until(condition: Callable[[], object], seconds: float) -> None:
-    """Wait until the condition holds."""
-    async with asyncio.timeout(seconds):
-        while not condition():
-            await asyncio.sleep(0.25)
