@@ -1,4 +1,4 @@
-"""What all tests share."""
+"""Fixtures and settings of all tests."""
 
 import asyncio
 import gc
@@ -14,11 +14,11 @@ from helpers.support import MakeClient
 from hypothesis import settings
 
 from apify_tasks_async import RetryPolicy, TasksClient
-from apify_tasks_async.testing import FakeApify
+from apify_tasks_async.testing import FakeApify, make_task
 
 pytest_plugins = ["pytester"]
 
-# Needs the frameworks; the session that has them names it.
+# These tests need the frameworks; `nox -s recipes` installs them and names the folder.
 collect_ignore = ["recipes"]
 
 # No deadlines: how long an example takes depends on the load of the machine. Few examples by default, since most
@@ -29,14 +29,18 @@ settings.register_profile("drift", deadline=None, max_examples=4_000)
 settings.load_profile("brief")
 
 
+TASKS = [make_task(number) for number in range(2500)]
+"""The tasks of the API, made once since that takes a while."""
+
+
 def pytest_collection_finish() -> None:
-    """Spare the collector that runs behind each test what has been imported by now."""
+    """Exclude what is imported by now from the garbage collection after each test, which makes it fast."""
     gc.collect()
     gc.freeze()
 
 
 def _open_sockets() -> set[str]:
-    """Return the sockets of this process, as far as the operating system tells."""
+    """Return the open sockets of this process; empty where the system does not list them."""
     names = set()
     for entry in Path("/proc/self/fd").glob("*"):
         try:
@@ -57,10 +61,11 @@ async def _clean_loop() -> AsyncIterator[None]:
     loop.set_exception_handler(lambda _, context: complaints.append(context))
     yield
     gc.collect()
+    gc.freeze()  # what is left lives on, so later collections need not look at it again
     async with asyncio.timeout(5):
         while (left := asyncio.all_tasks() - {asyncio.current_task()}) or _open_sockets() - sockets:
             if left and not any(task.cancelling() for task in left):
-                break  # nobody is about to end them
+                break  # these tasks will not end
             await asyncio.sleep(0)
     assert set() == left
     assert [] == complaints
@@ -68,7 +73,7 @@ async def _clean_loop() -> AsyncIterator[None]:
 
 @pytest.fixture(autouse=True)
 def _nothing_left_behind(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Keep the environment's token out of the tests, and look behind the asynchronous ones."""
+    """Hide the token of the environment from the tests, and check that asynchronous tests clean up."""
     monkeypatch.delenv("APIFY_TOKEN", raising=False)
     monkeypatch.delenv("APIFY_API_BASE_URL", raising=False)
     if inspect.iscoroutinefunction(getattr(request, "function", None)):
@@ -78,13 +83,13 @@ def _nothing_left_behind(request: pytest.FixtureRequest, monkeypatch: pytest.Mon
 @pytest_asyncio.fixture
 async def api() -> AsyncIterator[FakeApify]:
     """Return a running API with 2,500 tasks."""
-    async with FakeApify(tasks=2500) as api:
+    async with FakeApify(TASKS) as api:
         yield api
 
 
 @pytest_asyncio.fixture
 async def make_client(api: FakeApify) -> AsyncIterator[MakeClient]:
-    """Return a factory of clients of that API, without waits between attempts; they are closed after the test."""
+    """Return a factory of clients of that API that retry without waiting; they are closed after the test."""
     clients: list[TasksClient] = []
 
     defaults: dict[str, Any] = {"base_url": api.url, "retry": RetryPolicy(base_delay=0), "rate_limit": None}

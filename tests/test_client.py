@@ -6,13 +6,14 @@ import inspect
 import logging
 import pickle
 import weakref
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import aiohttp
 import attrs
 import pytest
+import pytest_asyncio
 from aioresponses import aioresponses
 from helpers.support import MakeClient, until
 
@@ -49,70 +50,41 @@ async def coroutine_function(_: object) -> None:
 
 
 Refused = tuple[str, Any, type[Exception]]
-"""An argument, a value that it must not have, and what is raised."""
+"""An argument, a value that it refuses, and the error."""
+
+# One value for each check that an argument has. test_arguments tries the checks with all kinds of values.
 
 REFUSED_BY_CLIENT: list[Refused] = [
     ("token", 5, TypeError),
-    ("token", b"bytes", TypeError),
     ("token", "", ConfigurationError),
     ("token", "with space", ConfigurationError),
-    ("token", "line\n", ConfigurationError),
-    ("token", "tökén", ConfigurationError),
     ("base_url", 5, TypeError),
-    ("base_url", b"https://example.com", TypeError),
-    ("base_url", "", ConfigurationError),
-    ("base_url", "example.com", ConfigurationError),
-    ("base_url", "ftp://example.com", ConfigurationError),
     ("base_url", "http://example.com", ConfigurationError),
     ("base_url", "https://", ConfigurationError),
-    ("base_url", "https://example.com:99999", ConfigurationError),
-    ("base_url", "https://" + "a" * 64 + ".com", ConfigurationError),
     ("session", "session", TypeError),
     ("session", object, TypeError),
-    ("concurrency", "8", TypeError),
-    ("concurrency", None, TypeError),
-    ("concurrency", True, TypeError),
     ("concurrency", 2.0, TypeError),
     ("concurrency", 0, ValueError),
-    ("concurrency", -1, ValueError),
     ("rate_limit", "60", TypeError),
-    ("rate_limit", True, TypeError),
     ("rate_limit", 0, ValueError),
-    ("rate_limit", -0.5, ValueError),
-    ("rate_limit", float("nan"), ValueError),
-    ("rate_limit", float("inf"), ValueError),
     ("timeout", None, TypeError),
-    ("timeout", "30", TypeError),
-    ("timeout", True, TypeError),
     ("timeout", 0.0, ValueError),
-    ("timeout", float("inf"), ValueError),
     ("retry", None, TypeError),
-    ("retry", 5, TypeError),
-    ("max_body_bytes", True, TypeError),
     ("max_body_bytes", 2.0, TypeError),
     ("max_body_bytes", 0, ValueError),
     ("allow_insecure", 1, TypeError),
-    ("allow_insecure", None, TypeError),
     ("on_attempt", "print", TypeError),
     ("on_attempt", coroutine_function, TypeError),
 ]
 
 REFUSED_BY_PAGE: list[Refused] = [
     ("desc", 1, TypeError),
-    ("desc", None, TypeError),
-    ("desc", "true", TypeError),
-    ("offset", None, TypeError),
-    ("offset", "5", TypeError),
-    ("offset", True, TypeError),
     ("offset", 2.0, TypeError),
     ("offset", -1, ValueError),
-    ("limit", "5", TypeError),
-    ("limit", True, TypeError),
     ("limit", 2.0, TypeError),
     ("limit", 0, ValueError),
-    ("limit", -1, ValueError),
 ]
-"""What no call accepts."""
+"""What every call refuses."""
 
 REFUSED_BY_LIST: list[Refused] = [
     *REFUSED_BY_PAGE,
@@ -122,18 +94,12 @@ REFUSED_BY_LIST: list[Refused] = [
 
 REFUSED_BY_WALK: list[Refused] = [
     *REFUSED_BY_PAGE,
-    ("page_size", None, TypeError),
-    ("page_size", "5", TypeError),
-    ("page_size", True, TypeError),
     ("page_size", 2.0, TypeError),
     ("page_size", 0, ValueError),
     ("page_size", 1001, ValueError),
     ("exact", 1, TypeError),
-    ("exact", None, TypeError),
-    ("after", "bookmark", TypeError),
     ("after", BOOKMARK.to_json(), TypeError),
     ("on_invalid", "ignore", ValueError),
-    ("on_invalid", 5, ValueError),
     ("on_invalid", None, ValueError),
     ("on_invalid", coroutine_function, TypeError),
 ]
@@ -169,7 +135,13 @@ def name_of(refused: Refused) -> str:
 
 
 class TestArguments:
-    """Whatever cannot be meant is refused before a request."""
+    """Wrong arguments are refused before a request."""
+
+    @pytest_asyncio.fixture
+    async def api(self) -> AsyncIterator[FakeApify]:
+        """Return an API without tasks, since no test here reads any."""
+        async with FakeApify() as api:
+            yield api
 
     @pytest.mark.parametrize("refused", REFUSED_BY_CLIENT, ids=name_of)
     def test_client(self, refused: Refused) -> None:
@@ -179,16 +151,6 @@ class TestArguments:
         with pytest.raises(kind, match=f"^{name} ") as caught:
             TasksClient(**arguments)
         assert (name == "token") is not (shown(value) in str(caught.value))
-
-    @pytest.mark.parametrize(
-        "url",
-        ["https://hunter2@example.com", "https://u:hunter2@example.com", "https://a/?hunter2", "https://a/#hunter2"],
-    )
-    def test_secrets_in_base_url(self, url: str) -> None:
-        """A base URL with something secret in it is refused, and the secret not shown."""
-        with pytest.raises(ConfigurationError, match=r"^base_url ") as caught:
-            TasksClient(TOKEN, base_url=url)
-        assert "hunter2" not in str(caught.value)
 
     @pytest.mark.asyncio
     @each_walk
@@ -236,22 +198,6 @@ class TestArguments:
         arguments: dict[str, Any] = {"token": TOKEN, name: value}
         with pytest.raises((TypeError, ValueError), match=f"^{name} "):
             iter_tasks(**arguments)
-
-    @pytest.mark.parametrize("name", ["offset", "limit", "page_size"])
-    @pytest.mark.parametrize("sign", [1, -1])
-    def test_gigantic_numbers(self, name: str, sign: int) -> None:
-        """A number with more digits than Python writes is refused as clearly."""
-        options: Any = {name: sign * 10**5000}
-        with pytest.raises(ValueError, match=f"^{name} must fit into 64 bits"):
-            TasksClient(TOKEN).iter_tasks(**options)
-
-    @pytest.mark.parametrize("name", ["concurrency", "rate_limit", "timeout", "max_body_bytes"])
-    @pytest.mark.parametrize("digits", [400, 5000])
-    def test_gigantic_settings(self, name: str, digits: int) -> None:
-        """A setting that is no float any more, or has more digits than Python writes, is refused as clearly."""
-        options: Any = {name: 10**digits}
-        with pytest.raises(ValueError, match=rf"^{name} must "):
-            TasksClient(TOKEN, **options)
 
     def test_generator(self) -> None:
         """What iterates over tasks is an asynchronous generator."""
@@ -691,25 +637,6 @@ class TestModuleLevel:
             api.clear_faults()
             assert [*api.tasks] == [first, *[task async for task in tasks]]
             assert not session.closed
-
-
-@pytest.mark.asyncio
-async def test_rate_limit(api: FakeApify, make_client: MakeClient) -> None:
-    """The client sends no more requests in a second than it may, and is not refused by a server that counts them."""
-    api.rate_limit = 40
-    client = make_client(rate_limit=40)
-    await client.all_tasks(page_size=50)  # 50 requests
-    assert (50, 0) == (client.stats.requests, client.stats.rate_limited)
-    assert api.requests[40].at - api.requests[0].at >= 1
-
-
-@pytest.mark.asyncio
-async def test_lower_limit_of_the_server(api: FakeApify, make_client: MakeClient) -> None:
-    """The client takes the server's own limit for its own as soon as it knows of it."""
-    api.rate_limit = 20
-    client = make_client(rate_limit=60, concurrency=4)
-    await client.all_tasks(page_size=100)  # 25 requests
-    assert (25, 0) == (client.stats.requests, client.stats.rate_limited)
 
 
 @pytest.fixture

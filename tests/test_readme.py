@@ -1,4 +1,4 @@
-"""Every code block of the README does what it says."""
+"""Every code block of the README runs and does what the text says."""
 
 import fnmatch
 import os
@@ -21,19 +21,19 @@ RECIPES = {path.name: path.read_text() for path in (ROOT / "recipes").glob("*.py
 
 
 def blocks(language: str) -> list[Example]:
-    """Return the README's code blocks in a language."""
+    """Return the code blocks of the README in a language."""
     document = Document.parse(str(README), CodeBlockParser(language, evaluator=lambda _: None))
     return list(document.examples())
 
 
 def at_line(example: Example) -> str:
-    """Return where a block is, as the name of its test."""
+    """Return the name of the test of a block."""
     return f"line-{example.line}"
 
 
 @pytest.fixture
 def folder(fake_apify: FakeApify, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Return a folder to work in, where the environment leads to an API of 2,500 tasks."""
+    """Return the working folder; the environment variables lead to the test's API."""
     monkeypatch.setenv("APIFY_TOKEN", fake_apify.token)
     monkeypatch.setenv("APIFY_API_BASE_URL", fake_apify.url)
     monkeypatch.setenv("PATH", f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}")
@@ -42,38 +42,56 @@ def folder(fake_apify: FakeApify, tmp_path: Path, monkeypatch: pytest.MonkeyPatc
 
 
 def test_there_are_blocks_of_these_languages_only() -> None:
-    """A block in another language would be run by no test."""
+    """There are no blocks in other languages, which no test would run."""
     assert {*LANGUAGES, ""} == set(re.findall(r"^```(.*)\n(?:.*\n)*?```$", README.read_text(), re.MULTILINE))
 
 
 def programs() -> list[Example]:
-    """Return the README's programs, without the recipes: their tests have the frameworks."""
+    """Return the programs of the README; tests/recipes runs the recipes, in their frameworks."""
     return [block for block in blocks("python") if block.parsed not in RECIPES.values()]
 
 
+def is_test(block: Example) -> bool:
+    """Return whether a program is a module of tests."""
+    return "def test_" in block.parsed
+
+
 def test_recipes_are_shown_as_they_are() -> None:
-    """Two of the recipes are shown, word for word; all of them are named."""
+    """The README shows two recipes word for word, and names all."""
     shown = [block.parsed for block in blocks("python")]
 
     assert ["crawlee_crawler.py", "fastapi_app.py"] == sorted(name for name, text in RECIPES.items() if text in shown)
     assert {*RECIPES} == set(re.findall(r"^\| .* \| `(\w+\.py)` \|", README.read_text(), re.MULTILINE))
 
 
-@pytest.mark.fake_apify(tasks=2500)
-@pytest.mark.parametrize("block", programs(), ids=at_line)
-def test_programs_run(block: Example, folder: Path) -> None:
-    """A program ends without an error; one that holds tests passes them."""
-    program = folder / "test_example.py"
-    program.write_text(block.parsed)
-    command = ["-m", "pytest", "-p", "no:cacheprovider"] if "def test_" in block.parsed else ["-W", "error"]
-    result = subprocess.run([sys.executable, *command, program], capture_output=True, text=True, check=False)
+def run(*arguments: object) -> None:
+    """Run Python, which must exit with code 0."""
+    result = subprocess.run([sys.executable, *map(str, arguments)], capture_output=True, text=True, check=False)
     assert result.returncode == 0, result.stdout + result.stderr
+
+
+@pytest.mark.fake_apify(tasks=2500)
+@pytest.mark.parametrize("block", [block for block in programs() if not is_test(block)], ids=at_line)
+def test_programs_run(block: Example, folder: Path) -> None:
+    """Each program runs without an error or a warning."""
+    program = folder / "program.py"
+    program.write_text(block.parsed)
+    run("-W", "error", program)
+
+
+def test_tests_pass(folder: Path) -> None:
+    """The tests pass. One pytest runs them all (over a second), since it takes longer to start than they run."""
+    tests = [block for block in programs() if is_test(block)]
+    for block in tests:
+        (folder / f"test_line_{block.line}.py").write_text(block.parsed)
+    run("-m", "pytest", "-p", "no:cacheprovider", *sorted(folder.glob("test_*.py")))
+    assert tests
 
 
 @pytest.mark.fake_apify(tasks=2500)
 @pytest.mark.parametrize("block", blocks("console"), ids=at_line)
 def test_commands_print_what_is_shown(block: Example, folder: Path) -> None:
-    """What follows a prompt is run, and prints what stands below; `...` stands for anything."""
+    """Each command prints the lines below it; `...` matches anything. Six processes: over a second."""
     for entry in re.split(r"^\$ ", block.parsed, flags=re.MULTILINE)[1:]:
         command, _, shown = entry.partition("\n")
         result = subprocess.run(
@@ -84,7 +102,7 @@ def test_commands_print_what_is_shown(block: Example, folder: Path) -> None:
 
 
 def test_the_first_two_commands_are_what_they_are_called() -> None:
-    """The first block shows the demo, the second runs the tests, as .ci/run does."""
+    """The first block starts the demo. The second runs the checks, and .ci/run contains it."""
     demo, tests = (block.parsed.strip() for block in blocks("bash")[:2])
     assert demo.endswith("&& apify-tasks demo")
     assert tests.endswith("&& python -m nox")
@@ -92,7 +110,7 @@ def test_the_first_two_commands_are_what_they_are_called() -> None:
 
 
 def test_set_up_needs_what_is_published() -> None:
-    """The commands of the quick start install this distribution, and set the variable that the client reads."""
+    """The quick start installs this distribution, and sets the variable that the client reads."""
     install, export = blocks("bash")[2].parsed.strip().splitlines()
     assert "python -m pip install apify-tasks-async " in install
     assert export.startswith("export APIFY_TOKEN=")

@@ -171,7 +171,7 @@ def tls_of(host: str = "127.0.0.1", **options: Any) -> ssl.SSLContext:
 
 def trusting() -> aiohttp.TCPConnector:
     """Return a connector that trusts the authority."""
-    context = ssl.create_default_context()
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     authority().configure_trust(context)
     return aiohttp.TCPConnector(ssl=context)
 
