@@ -1,4 +1,4 @@
-"""What is accepted as an argument, and how the rest is refused."""
+"""The checks of arguments, and those that the client makes."""
 
 import functools
 import math
@@ -24,7 +24,7 @@ from apify_tasks_async._arguments import (
 TOKEN = "apify_api_0123456789abcdefghijklmnopqrstuvwxyz"
 SECRET = "hunter2"
 TOO_LARGE = 10**5000
-"""An integer that no float can hold, and that Python refuses to write."""
+"""An integer that is too large for a float, and for `str`."""
 
 
 @pytest.mark.parametrize("value", [0, 1, 2, 1000])
@@ -36,7 +36,7 @@ def test_integers_within_bounds(value: int) -> None:
 
 @pytest.mark.parametrize("value", [True, False, 2.0, "2", None, [2]])
 def test_other_types_are_no_integers(value: Any) -> None:
-    """What merely looks like an integer is a TypeError that names the argument and the value."""
+    """Another type is a TypeError that names the argument and the value."""
     with pytest.raises(TypeError) as caught:
         check_integer("limit", value, minimum=0)
 
@@ -78,7 +78,7 @@ def test_least_number_is_within_bounds() -> None:
 
 @pytest.mark.parametrize("value", [True, False, "1", None, 1j, [1]])
 def test_other_types_are_no_numbers(value: Any) -> None:
-    """What merely looks like a number is a TypeError that names the argument and the value."""
+    """Another type is a TypeError that names the argument and the value."""
     with pytest.raises(TypeError) as caught:
         check_number("timeout", value)
 
@@ -99,7 +99,7 @@ def test_other_types_are_no_numbers(value: Any) -> None:
     ids=["nan", "inf", "minus inf", "too large", "zero", "not above", "below"],
 )
 def test_numbers_out_of_bounds(value: float, bounds: dict[str, float], expected: str) -> None:
-    """A number out of bounds, or that is no finite one, is a ValueError that names the argument and the value."""
+    """A number that is infinite or out of bounds is a ValueError that names the argument and the value."""
     with pytest.raises(ValueError, match=r"\Atimeout must be ") as caught:
         check_number("timeout", value, **bounds)
 
@@ -114,7 +114,7 @@ def test_booleans(value: Any) -> None:
 
 @pytest.mark.parametrize("value", [0, 1, None, "true", ""])
 def test_other_types_are_no_booleans(value: Any) -> None:
-    """What is merely true or false is a TypeError that names the argument and the value."""
+    """Another type is a TypeError that names the argument and the value."""
     with pytest.raises(TypeError) as caught:
         check_boolean("desc", value)
 
@@ -122,7 +122,7 @@ def test_other_types_are_no_booleans(value: Any) -> None:
 
 
 class Unshowable:
-    """Has no representation."""
+    """Fails in `repr`."""
 
     def __repr__(self) -> str:
         raise LookupError
@@ -142,7 +142,7 @@ class Unshowable:
     ids=["boolean", "integer", "giant", "list of a giant", "none", "too long", "two lines"],
 )
 def test_values_in_messages(value: object, expected: str) -> None:
-    """Whatever a value is, a message shows it on one line of bounded length."""
+    """A message shows any value on one line of bounded length."""
     assert expected == short_repr(value)
 
 
@@ -168,7 +168,7 @@ class AsynchronousMethod:
 
 @pytest.mark.parametrize("value", [print, [].append, AsynchronousCallable().method, int, functools.partial(print, 1)])
 def test_plain_functions(value: Callable[..., object]) -> None:
-    """Whatever can be called without being awaited is a plain function."""
+    """A callable that does not return a coroutine is a plain function."""
     check_plain_function("on_attempt", value)
 
 
@@ -176,7 +176,7 @@ def test_plain_functions(value: Callable[..., object]) -> None:
     "value", [None, "print", 1, asynchronous, functools.partial(asynchronous, 1), AsynchronousMethod()]
 )
 def test_no_plain_functions(value: Any) -> None:
-    """What cannot be called, or must be awaited, is a TypeError that names the argument and the value."""
+    """A value that is not callable, or returns a coroutine, is a TypeError that names the argument and the value."""
     with pytest.raises(TypeError) as caught:
         check_plain_function("on_attempt", value)
 
@@ -206,7 +206,7 @@ def test_usable_tokens(token: str) -> None:
     ],
 )
 def test_unusable_tokens(token: str) -> None:
-    """A token that cannot be sent as it is is refused, with a hint, and without being shown."""
+    """A token that does not fit into a header is refused, with a hint, and not shown."""
     with pytest.raises(ConfigurationError) as caught:
         check_token(token)
 
@@ -224,7 +224,7 @@ def test_empty_token() -> None:
 
 @pytest.mark.parametrize("token", [TOKEN.encode(), [TOKEN], {"token": TOKEN}, 1, True])
 def test_other_types_are_no_tokens(token: Any) -> None:
-    """What is no string is a TypeError that names its type, and does not show it."""
+    """Another type is a TypeError that names the type, and does not show the value."""
     with pytest.raises(TypeError) as caught:
         check_token(token)
 
@@ -234,7 +234,7 @@ def test_other_types_are_no_tokens(token: Any) -> None:
 @given(st.text(min_size=1))
 @property_test
 def test_tokens_are_never_shown(token: str) -> None:
-    """Whatever is the matter with a token, it is not repeated."""
+    """No error shows the token."""
     shown = ""
     try:
         check_token(f"{SECRET}{token}")
@@ -335,7 +335,7 @@ UNUSABLE = "base_url is not a usable URL: "
     ],
 )
 def test_unusable_base_urls(base_url: str, expected: str) -> None:
-    """A base URL that cannot be used is refused for its reason, and shown without what may be secret."""
+    """An unusable base URL is refused with the reason, and shown without possible secrets."""
     with pytest.raises(ConfigurationError) as caught:
         normalise_base_url(base_url, allow_insecure=True)
 
@@ -361,7 +361,7 @@ def test_unusable_base_urls(base_url: str, expected: str) -> None:
     ],
 )
 def test_unparsable_base_urls(base_url: str, shown: str) -> None:
-    """A base URL that is none is refused in one line, which shows it, at most 200 characters, without a password."""
+    """A malformed base URL is refused in one line that shows 200 characters of it, and no password."""
     with pytest.raises(ConfigurationError) as caught:
         normalise_base_url(base_url, allow_insecure=True)
 
@@ -373,7 +373,7 @@ def test_unparsable_base_urls(base_url: str, shown: str) -> None:
 
 @pytest.mark.parametrize("base_url", [b"https://api.apify.com", 1, ["https://api.apify.com"]])
 def test_other_types_are_no_base_urls(base_url: Any) -> None:
-    """What is no string is a TypeError."""
+    """Another type is a TypeError."""
     with pytest.raises(TypeError) as caught:
         normalise_base_url(base_url, allow_insecure=True)
 
@@ -381,7 +381,7 @@ def test_other_types_are_no_base_urls(base_url: Any) -> None:
 
 
 def refusal(base_url: str) -> str:
-    """Return why a base URL is refused; an empty text if it is not."""
+    """Return the error of a base URL, or an empty text."""
     try:
         url = normalise_base_url(base_url, allow_insecure=True)
     except ConfigurationError as error:
@@ -396,7 +396,7 @@ url_texts = st.text(st.sampled_from("h0aé:/?#[]@%.\\ \n\x00\ud800\u2100٣"), ma
 @given(st.text() | url_texts | url_texts.map("https://{}".format))
 @property_test
 def test_base_url_is_usable_or_a_configuration_error(base_url: str) -> None:
-    """No text raises another error, nor makes a message of two lines."""
+    """Any text is a usable URL, or an error of one line."""
     assert refusal(base_url).isprintable()
 
 
@@ -404,14 +404,14 @@ def test_base_url_is_usable_or_a_configuration_error(base_url: str) -> None:
 @example("https://", "user:", "[", "[")
 @property_test
 def test_passwords_are_never_shown(scheme: str, before: str, after: str, host: str) -> None:
-    """Whatever is the matter with a base URL, what stands before its @ is not repeated."""
+    """No error shows the part of a base URL before its @."""
     assert SECRET not in refusal(f"{scheme}{before}{SECRET}{after}@{host}")
 
 
 @given(st.sampled_from("?#"), url_texts, url_texts)
 @property_test
 def test_queries_are_never_shown(mark: str, before: str, after: str) -> None:
-    """Whatever is the matter with a base URL, its query, in which a token may stand, is not repeated."""
+    """No error shows the query or fragment of a base URL, which may contain a token."""
     assert SECRET not in refusal(f"https://h{mark}{before}{SECRET}{after}")
 
 
@@ -420,16 +420,22 @@ def test_queries_are_never_shown(mark: str, before: str, after: str) -> None:
     [
         ({"token": ""}, ConfigurationError, "token is empty"),
         ({"token": 1}, TypeError, "token must be a string, got int"),
+        ({"token": "with space"}, ConfigurationError, "token must consist of visible ASCII characters"),
+        ({"base_url": 5}, TypeError, "base_url must be a string, got 5"),
         ({"base_url": "api.apify.com"}, ConfigurationError, "base_url must begin with https://"),
         ({"base_url": "http://proxy.example"}, ConfigurationError, "allow_insecure=True"),
         ({"session": "x"}, TypeError, "session must be an aiohttp.ClientSession, got 'x'"),
+        ({"session": object}, TypeError, "session must be an aiohttp.ClientSession, got <class 'object'>"),
         ({"concurrency": 0}, ValueError, "concurrency must be at least 1, got 0"),
-        ({"concurrency": True}, TypeError, "concurrency must be an integer, got True"),
+        ({"concurrency": 2.0}, TypeError, "concurrency must be an integer, got 2.0"),
+        ({"rate_limit": "60"}, TypeError, "rate_limit must be a number, got '60'"),
         ({"rate_limit": 0}, ValueError, "rate_limit must be greater than 0, got 0"),
         ({"rate_limit": 1e-310}, ValueError, "rate_limit must be at least 1e-06, got 1e-310"),
         ({"timeout": math.inf}, ValueError, "timeout must be finite, got inf"),
+        ({"timeout": 0.0}, ValueError, "timeout must be greater than 0, got 0.0"),
         ({"timeout": None}, TypeError, "timeout must be a number, got None"),
         ({"retry": 3}, TypeError, "retry must be a RetryPolicy, got 3"),
+        ({"max_body_bytes": 2.0}, TypeError, "max_body_bytes must be an integer, got 2.0"),
         ({"max_body_bytes": 0}, ValueError, "max_body_bytes must be at least 1, got 0"),
         ({"allow_insecure": 1}, TypeError, "allow_insecure must be True or False, got 1"),
         ({"on_attempt": 1}, TypeError, "on_attempt must be a plain function, got 1"),
@@ -438,7 +444,7 @@ def test_queries_are_never_shown(mark: str, before: str, after: str) -> None:
     ids=str,
 )
 def test_client_refuses_what_it_cannot_use(options: dict[str, Any], error: type[Exception], message: str) -> None:
-    """Every argument of the client is checked when it is made."""
+    """The client checks every argument when it is created."""
     with pytest.raises(error, match=message):
         TasksClient(**({"token": TOKEN} | options))
 
@@ -453,6 +459,6 @@ def test_client_refuses_what_it_cannot_use(options: dict[str, Any], error: type[
     ids=["word", "none", "asynchronous"],
 )
 def test_on_invalid_is_checked(on_invalid: Any, error: type[Exception], message: str) -> None:
-    """A walk refuses another word, and a function whose coroutine nobody would await."""
+    """A walk refuses other words, and functions that return a coroutine."""
     with pytest.raises(error, match=message):
         TasksClient(TOKEN).iter_pages(on_invalid=on_invalid)
