@@ -1,4 +1,4 @@
-"""What the server answers: pages as the live API sends them, the fields that its documentation leaves out included."""
+"""The pages that the server sends: like those of the live API, including undocumented fields."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ PAGE = 1000
 
 
 def page_body(offset: int, limit: int, total: int) -> bytes:
-    """Return a page of a list of `total` tasks: always the same for the same arguments."""
+    """Return a page of a list of `total` tasks. The same arguments give the same page."""
     items = [converter.unstructure(make_task(number)) for number in range(offset, min(offset + limit, total))]
     data = {"total": total, "offset": offset, "limit": limit, "desc": False, "count": len(items), "items": items}
     return orjson.dumps({"data": data})

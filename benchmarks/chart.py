@@ -1,4 +1,4 @@
-"""Draw how long a list takes, ours and the official client's, against the latency and against the number of tasks."""
+"""Draw the time that this library and the official client take, against the latency and the number of tasks."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 Curves = Mapping[str, Mapping[int, float]]
-"""For each contender, the seconds of wall time at each place of the horizontal axis."""
+"""For each contender, the wall time in seconds at each value of the horizontal axis."""
 
-# Readable on white and on black: a grey between both, and colours that differ in brightness too.
+# Readable on white and on black: a medium grey, and colours that also differ in brightness.
 GREY = "#808080"
 COLOURS = {"ours": "#2f9e44", "official client": "#e8590c"}
 STYLE: dict[Any, Any] = {

@@ -1,4 +1,4 @@
-"""Who is measured: each opens a client of its own, and iterates over all tasks of a server."""
+"""The contenders: each opens a client, and iterates over all tasks of a server."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ TOKEN = "token-of-no-account"
 CONCURRENCY = 8
 
 Contender = Callable[[str], AbstractAsyncContextManager[AsyncIterator[Any]]]
-"""Takes the base URL of an API, and opens an iterator over its tasks. No layer of the benchmark's is around it."""
+"""Takes the base URL of an API, and opens an iterator over its tasks, without a layer around it."""
 
 
 def ours(*, exact: bool = False, rate_limit: float | None = 60.0) -> Contender:
-    """This library, with or without its guarantee, and by default with its own rate limit."""
+    """This library, with or without its guarantee, by default with its rate limit."""
 
     @asynccontextmanager
     async def contender(url: str) -> AsyncIterator[AsyncIterator[Any]]:
@@ -36,24 +36,24 @@ def ours(*, exact: bool = False, rate_limit: float | None = 60.0) -> Contender:
 
 @asynccontextmanager
 async def official(url: str) -> AsyncIterator[AsyncIterator[Any]]:
-    """The official client: its own iteration, page after page."""
+    """The official client, which requests page after page."""
     yield ApifyClientAsync(TOKEN, api_url=url).tasks().iterate()
 
 
 class Total(msgspec.Struct):
-    """As much of a page as must be known to ask for the others."""
+    """The part of a page that is needed to request the others."""
 
     total: int
 
 
 class TotalOnly(msgspec.Struct):
-    """What is around it."""
+    """The document around it."""
 
     data: Total
 
 
 async def bodies(url: str) -> AsyncIterator[bytes]:
-    """Yield the bodies of all pages, in order, with the same window as ours."""
+    """Yield the bodies of all pages in order, with the same concurrency as this library."""
     async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=CONCURRENCY)) as session:
 
         async def fetch(offset: int) -> bytes:
@@ -74,7 +74,7 @@ async def bodies(url: str) -> AsyncIterator[bytes]:
 
 
 async def decoded(url: str, decode: Decoder) -> AsyncIterator[Any]:
-    """Yield the tasks of those bodies."""
+    """Yield the tasks of all pages."""
     async for body in bodies(url):
         for task in decode(body):
             yield task
@@ -82,19 +82,19 @@ async def decoded(url: str, decode: Decoder) -> AsyncIterator[Any]:
 
 @asynccontextmanager
 async def stock_cattrs(url: str) -> AsyncIterator[AsyncIterator[Any]]:
-    """What a good engineer writes in an afternoon: the same window, orjson, and a stock cattrs converter."""
+    """An afternoon's work of a good engineer: the same concurrency, orjson, and a stock cattrs converter."""
     yield decoded(url, decode_plain)
 
 
 @asynccontextmanager
 async def typed_floor(url: str) -> AsyncIterator[AsyncIterator[Any]]:
-    """The same window, decoded into msgspec structs: the least that typed tasks cost."""
+    """The same concurrency, decoded into msgspec structs: the lower bound for typed tasks."""
     yield decoded(url, decode_structs)
 
 
 @asynccontextmanager
 async def transfer_floor(url: str) -> AsyncIterator[AsyncIterator[Any]]:
-    """The same window, not decoded: the least that anything costs. It yields bodies, not tasks."""
+    """The same concurrency, not decoded: the lower bound for any client. It yields bodies, not tasks."""
     yield bodies(url)
 
 
@@ -109,4 +109,4 @@ CONTENDERS: dict[str, Contender] = {
 }
 RIVALS = {name: CONTENDERS[name] for name in ("ours", "official client")}
 UNPACED = CONTENDERS | {"ours": ours(rate_limit=None), "ours, exact": ours(exact=True, rate_limit=None)}
-"""The same without a rate limit, which the others do not have: for the CPU, since one that was idle runs slower."""
+"""Without our rate limit, as the others: used to measure CPU time, since a CPU that was idle runs slower."""

@@ -1,4 +1,4 @@
-"""Measure with pyperf what it takes to decode one page of a thousand tasks, without a network.
+"""Measure with pyperf how long it takes to decode one page of 1,000 tasks, without a network.
 
 `python benchmarks/decode.py --help` shows pyperf's options.
 """
@@ -16,7 +16,7 @@ def main() -> None:
     """Run the benchmarks; pyperf runs this once in each of its processes."""
     runner = pyperf.Runner()
     body = page_body(0, PAGE, PAGE)
-    # What was imported for the others is no business of the collections that a decoder causes.
+    # Exclude the modules of all decoders from the garbage collections that one decoder causes.
     gc.collect()
     gc.freeze()
     for name, decode in DECODERS.items():

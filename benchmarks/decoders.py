@@ -1,4 +1,4 @@
-"""How a page's JSON becomes tasks: as this library does it, the official client, and those who write their own."""
+"""Decoders of a page: of this library, of the official client, and two that one would write oneself."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from cattrs.preconf.orjson import make_converter
 from apify_tasks_async._protocol import PageRequest, check_response
 
 Decoder = Callable[[bytes], Sequence[Any]]
-"""Takes the body of a page, and returns its tasks: each has an `id` and a `created_at`, an aware datetime."""
+"""Takes the body of a page, and returns its tasks. Each has an `id` and an aware datetime `created_at`."""
 
 
 def decode_ours(body: bytes) -> Sequence[Any]:
@@ -31,7 +31,7 @@ def decode_official(body: bytes) -> Sequence[Any]:
 
 @attrs.frozen
 class PlainStats:
-    """What the API counts for a task, in plain attrs."""
+    """The statistics of a task, in plain attrs."""
 
     total_runs: int | None = None
 
@@ -62,7 +62,7 @@ class PlainData:
 
 @attrs.frozen
 class PlainEnvelope:
-    """What is around it."""
+    """The document around a page."""
 
     data: PlainData
 
@@ -72,8 +72,8 @@ def _camel(name: str) -> str:
     return first + "".join(map(str.capitalize, rest))
 
 
-# An afternoon's work: cattrs' own converter for orjson, and the names of the wire. Nothing is tuned; its errors name
-# the field, as ours do.
+# An afternoon's work: the converter of cattrs for orjson, with the field names of the API. It is not tuned; its errors
+# name the field, as ours do.
 _converter = make_converter()
 for _model in (PlainStats, PlainTask):
     _renamed: Any = {field.name: override(rename=_camel(field.name)) for field in attrs.fields(_model)}
@@ -86,13 +86,13 @@ def decode_plain(body: bytes) -> Sequence[Any]:
 
 
 class StructStats(msgspec.Struct, rename="camel"):
-    """What the API counts for a task, as a msgspec struct."""
+    """The statistics of a task, as a msgspec struct."""
 
     total_runs: int | None = None
 
 
 class StructTask(msgspec.Struct, rename="camel"):
-    """A task as a msgspec struct: every documented field, and no others."""
+    """A task as a msgspec struct, with the documented fields only."""
 
     id: str
     user_id: str
@@ -114,7 +114,7 @@ class StructData(msgspec.Struct):
 
 
 class StructEnvelope(msgspec.Struct):
-    """What is around it."""
+    """The document around a page."""
 
     data: StructData
 
@@ -123,7 +123,7 @@ _struct_decoder = msgspec.json.Decoder(StructEnvelope)
 
 
 def decode_structs(body: bytes) -> Sequence[Any]:
-    """Decode into msgspec structs, in C from end to end: the least that typed tasks cost; unknown fields dropped."""
+    """Decode into msgspec structs, all in C: the lower bound for typed tasks; unknown fields dropped."""
     return _struct_decoder.decode(body).data.items
 
 

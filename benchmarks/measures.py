@@ -1,4 +1,4 @@
-"""How each figure is taken. CPU and wall times are in seconds, and of several measurements the median counts."""
+"""The measurements. CPU and wall times are in seconds; the result of several rounds is their median."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ HERE = Path(__file__).parent
 
 @attrs.frozen
 class Sample:
-    """What a walk took, in seconds."""
+    """The times of a walk, in seconds."""
 
     cpu: float
     wall: float
@@ -45,7 +45,7 @@ async def _drain(items: AsyncIterator[Any]) -> None:
 
 async def _walk(contender: Contender, url: str, *, tasks: bool) -> tuple[Sample, list[Any] | None]:
     async with contender(url) as items:
-        gc.collect()  # what the contender before has left
+        gc.collect()  # the garbage of the previous contender
         cpu, wall = time.process_time(), time.perf_counter()
         keys = await (_keys(items) if tasks else _drain(items))
         return Sample(time.process_time() - cpu, time.perf_counter() - wall), keys
@@ -56,10 +56,10 @@ def _medians(samples: list[Sample]) -> Sample:
 
 
 def race(contenders: Mapping[str, Contender], url: str, rounds: int) -> dict[str, Sample]:
-    """Let contenders list the same tasks in turn, after a round to warm up, and return what each took.
+    """Let contenders list the same tasks in turn, after one round to warm up, and return the times of each.
 
     Raises:
-        SystemExit: They did not list the same tasks, with the same creation times.
+        SystemExit: They did not list the same tasks with the same creation times.
     """
     samples: dict[str, list[Sample]] = {name: [] for name in contenders}
     expected: list[Any] | None = None
@@ -75,12 +75,12 @@ def race(contenders: Mapping[str, Contender], url: str, rounds: int) -> dict[str
 
 
 def limited(server: Server, pages: int, allowed: int, rounds: int) -> tuple[float, Counts]:
-    """Return how long this library takes for a list of which a server allows so many requests per second.
+    """Measure this library with a server that allows `allowed` requests per second.
 
     Returns:
         The wall time, and the requests of all rounds together.
     """
-    asyncio.run(_walk(CONTENDERS[FLOOR], server.url(pages * 1000), tasks=False))  # makes the pages
+    asyncio.run(_walk(CONTENDERS[FLOOR], server.url(pages * 1000), tasks=False))  # lets the server make the pages
     walls, counts = [], []
     for _ in range(rounds):
         server.counts()
@@ -92,11 +92,11 @@ def limited(server: Server, pages: int, allowed: int, rounds: int) -> tuple[floa
 
 
 async def first_task(url: str, rounds: int) -> tuple[float, float]:
-    """Return how long a client that is connected takes to the first task of a walk, and for one page alone."""
+    """Return the time to the first task of a walk, and of a single page, both on an open connection."""
     firsts, pages = [], []
     async with TasksClient(TOKEN, base_url=url, rate_limit=None) as client:
         for _ in range(rounds + 1):
-            await client.list_tasks()  # connects anew where the end of a walk has closed all connections
+            await client.list_tasks()  # connects again, since the end of a walk closes all connections
             start = time.perf_counter()
             await client.list_tasks()
             pages.append(time.perf_counter() - start)
@@ -109,12 +109,12 @@ async def first_task(url: str, rounds: int) -> tuple[float, float]:
 
 
 def longest_block(contenders: Mapping[str, Contender], url: str, rounds: int) -> dict[str, float]:
-    """Return for how long each contender kept the event loop from everything else while it walked."""
+    """Return how long each contender blocked the event loop at most during a walk."""
 
     async def walk(contender: Contender, watch: Watch) -> float:
         async with contender(url) as tasks:
             await asyncio.sleep(0)
-            watch.longest = 0.0  # opening a client is no part of the walk
+            watch.longest = 0.0  # opening a client is not part of the walk
             await _drain(tasks)
             return watch.longest
 
@@ -135,7 +135,7 @@ def peak_memory(url: str, rounds: int) -> float:
 
 
 async def cpu_times(urls: tuple[str, ...], repetitions: tuple[int, ...], rounds: int) -> list[float]:
-    """Return the CPU time of walking through each list with one client, as often as said: a short one more often."""
+    """Return the CPU time of walking through each list with one client, as many times as `repetitions` says."""
     taken: dict[str, list[float]] = {url: [] for url in urls}
     for _ in range(rounds + 1):
         for url, times in zip(urls, repetitions, strict=True):
@@ -149,7 +149,7 @@ async def cpu_times(urls: tuple[str, ...], repetitions: tuple[int, ...], rounds:
 
 
 def requests(server: Server, sizes: Iterable[int]) -> list[int]:
-    """Return how many requests lists of those sizes cost."""
+    """Return how many requests lists of these sizes take."""
     counts = []
     for size in sizes:
         server.counts()
@@ -159,7 +159,7 @@ def requests(server: Server, sizes: Iterable[int]) -> list[int]:
 
 
 def start_times(arguments: Iterable[tuple[str, ...]], rounds: int) -> list[float]:
-    """Return the CPU time of Python with each of the arguments, from start to end, after a round to fill the caches."""
+    """Return the CPU time of a Python process for each tuple of arguments, after one round to fill the caches."""
     taken: dict[tuple[str, ...], list[float]] = {each: [] for each in arguments}
     for _ in range(rounds + 1):
         for each, times in taken.items():
@@ -175,7 +175,7 @@ def _cpu_of_children() -> float:
 
 
 def decode_times(thoroughness: str) -> dict[str, float]:
-    """Return how long each decoder takes for a page of a thousand tasks, by pyperf."""
+    """Return the time that each decoder takes for a page of 1,000 tasks, measured by pyperf."""
     with tempfile.TemporaryDirectory() as folder:
         output = str(Path(folder, "decode.json"))
         command = [sys.executable, str(HERE / "decode.py"), "--quiet", thoroughness, "--output", output]

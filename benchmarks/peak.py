@@ -1,4 +1,4 @@
-"""Walk a list, and print the peak memory of this process in bytes. A process walks once, since its peak never falls."""
+"""Walk a list, and print the peak memory of this process in bytes. It walks once, since the peak never falls."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ from apify_tasks_async import TasksClient
 
 
 async def walk(url: str) -> None:
-    """Look at each task once, and keep none."""
+    """Iterate over all tasks, without keeping them."""
     async with TasksClient("token-of-no-account", base_url=url, rate_limit=None) as client:
         async for _ in client.iter_tasks():
             pass
 
 
 def peak_memory() -> int:
-    """Return the most memory that was ever resident."""
-    # Not getrusage's ru_maxrss: a process takes over that of the one that started it, which is larger.
+    """Return the peak of the resident memory in bytes."""
+    # Not ru_maxrss of getrusage: a process inherits it from its parent, which is larger.
     [kibibytes] = re.findall(r"^VmHWM:\s+(\d+) kB$", Path("/proc/self/status").read_text(), re.MULTILINE)
     return int(kibibytes) * 1024
 

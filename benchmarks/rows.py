@@ -1,4 +1,4 @@
-"""The figures that have targets: what is measured, how much of it, and what it is held against."""
+"""The figures with targets: what to measure, how much of it, and the target."""
 
 from __future__ import annotations
 
@@ -15,27 +15,27 @@ from table import Row, Target
 __all__ = ["FULL", "LATENCY", "QUICK", "Figures", "Sizes", "all_rows", "take_figures"]
 
 LATENCY = 50
-"""Milliseconds from a request to its answer, where there is one latency only."""
+"""The default latency: milliseconds from a request to its answer."""
 
 ALLOWED = 60
-"""Requests per second: the API's own limit."""
+"""The rate limit of the API, in requests per second."""
 
 
 @attrs.frozen(kw_only=True)
 class Sizes:
-    """How much is measured."""
+    """How much to measure."""
 
     name: str
     rounds: int
-    """How often the contenders list the same tasks."""
+    """How many times the contenders list the same tasks."""
     few: int
-    """How often what takes long is done."""
+    """Rounds of slow measurements."""
     tasks: int
-    """Tasks of the list where nothing else is said."""
+    """The default number of tasks."""
     limited: int
-    """Pages from a server that refuses what is too fast."""
+    """Pages from a server with a rate limit."""
     watched: int
-    """Pages while the event loop is watched."""
+    """Pages for the measurement of the event loop."""
     short_cpu: int
     short_memory: int
     """Tasks of the short lists."""
@@ -46,7 +46,7 @@ class Sizes:
     lengths: tuple[int, ...]
     """Thousands of tasks, for the chart."""
     decode: str
-    """How thorough pyperf is to be."""
+    """The option of pyperf that sets how thorough it is."""
 
 
 FULL = Sizes(
@@ -64,7 +64,7 @@ FULL = Sizes(
     decode="--fast",
 )
 QUICK = Sizes(
-    name="quick, smaller than the targets ask for",
+    name="quick, smaller than the targets require",
     rounds=1,
     few=1,
     tasks=10_000,
@@ -81,7 +81,7 @@ QUICK = Sizes(
 
 @attrs.frozen
 class Figures:
-    """What was measured of each contender, in seconds."""
+    """The times of each contender, in seconds."""
 
     decode: dict[str, float]
     """For a page of a thousand tasks."""
@@ -101,7 +101,7 @@ def take_figures(server: Server, sizes: Sizes) -> Figures:
 
 
 def all_rows(figures: Figures, server: Server, sizes: Sizes) -> Iterator[Row]:
-    """Measure the rest, and return all rows."""
+    """Measure the rest, and yield all rows."""
     yield from cpu_rows(figures, sizes)
     yield from wall_rows(figures, sizes)
     yield from limited_rows(server, sizes)
@@ -138,7 +138,7 @@ def wall_rows(figures: Figures, sizes: Sizes) -> Iterator[Row]:
 
 
 def limited_rows(server: Server, sizes: Sizes) -> Iterator[Row]:
-    """Return the rows about a server that refuses what is too fast."""
+    """Return the rows about a server with a rate limit."""
     wall, counts = measures.limited(server, sizes.limited, ALLOWED, sizes.few)
     ideal = sizes.limited / ALLOWED
     where = f"{sizes.limited} pages at 100 ms, {ALLOWED} a second allowed"
@@ -149,7 +149,7 @@ def limited_rows(server: Server, sizes: Sizes) -> Iterator[Row]:
 
 
 def delay_rows(server: Server, sizes: Sizes) -> Iterator[Row]:
-    """Return the rows about who is kept waiting: the consumer for its first task, all others for the event loop."""
+    """Return the rows about delays: until the first task, and of other work in the event loop."""
     first, page = asyncio.run(measures.first_task(server.url(sizes.tasks), 10 * sizes.few))
     what = "first task of a walk / a page alone"
     yield Row(what, f"{first * 1e3:.2f} ms", f"{page * 1e3:.2f} ms", first / page, Target(1.1))
@@ -160,7 +160,7 @@ def delay_rows(server: Server, sizes: Sizes) -> Iterator[Row]:
 
 
 def scale_rows(server: Server, sizes: Sizes) -> Iterator[Row]:
-    """Return the rows about what must not grow with the list."""
+    """Return the rows about costs that must not grow with the list."""
     short, long = (
         measures.peak_memory(server.url(tasks), sizes.few) / 2**20 for tasks in (sizes.short_memory, sizes.long)
     )
@@ -184,7 +184,7 @@ def request_rows(server: Server, sizes: Sizes) -> Iterator[Row]:
 
 
 def start_rows(sizes: Sizes) -> Iterator[Row]:
-    """Return the rows about what a program loads before it does anything."""
+    """Return the rows about the time to start a program."""
     programs = (
         ("-c", "import aiohttp"),
         ("-c", "from apify_tasks_async import TasksClient"),

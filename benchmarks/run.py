@@ -1,6 +1,6 @@
 """Measure this library against the official client, the floors and its targets, in one run. Needs Linux.
 
-Only ratios within one run mean something: the machine has other things to do.
+Compare ratios within one run only, since the load of the machine changes.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ PACKAGES = ("aiohttp", "apify-client", "attrs", "cattrs", "msgspec", "orjson", "
 
 
 def conditions(sizes: Sizes) -> str:
-    """Say what was measured where."""
+    """Return a line about the sizes, the machine and the versions."""
     python = f"{platform.python_implementation()} {platform.python_version()}"
     packages = ", ".join(f"{name} {version(name)}" for name in PACKAGES)
     return f"{sizes.name}: {sizes.tasks:,} tasks, {sizes.rounds} rounds; {python}, {os.cpu_count()} cores; {packages}"
@@ -46,7 +46,7 @@ def contender_cells(figures: Figures, tasks: int) -> Cells:
 
 
 def curves(server: Server, sizes: Sizes) -> tuple[Curves, Curves]:
-    """Measure what the chart shows: wall time against latency, and against the number of tasks."""
+    """Measure the curves of the chart: wall time against latency, and against the number of tasks."""
     by_latency: dict[str, dict[int, float]] = {name: {} for name in RIVALS}
     by_tasks: dict[str, dict[int, float]] = {name: {} for name in RIVALS}
     for latency in sizes.latencies:
@@ -61,16 +61,16 @@ def curves(server: Server, sizes: Sizes) -> tuple[Curves, Curves]:
 def parse() -> argparse.Namespace:
     """Read the command line."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--quick", action="store_true", help="less of everything: does it start?")
+    parser.add_argument("--quick", action="store_true", help="measure less, to see that it works")
     parser.add_argument("--markdown", action="store_true", help="print the tables as the README shows them")
-    parser.add_argument("--json", type=Path, help="where to write the figures")
-    parser.add_argument("--chart", type=Path, help="where to write the chart, as SVG")
-    parser.add_argument("--readme", action="store_true", help="write tables and chart to where the README shows them")
+    parser.add_argument("--json", type=Path, help="write the figures to this file")
+    parser.add_argument("--chart", type=Path, help="write the chart to this file, as SVG")
+    parser.add_argument("--readme", action="store_true", help="update the tables and the chart in the README")
     return parser.parse_args()
 
 
 def measure_rows(figures: Figures, server: Server, sizes: Sizes) -> list[Row]:
-    """Measure what has targets, and tell of each figure when it is there, since all of them take minutes."""
+    """Measure the figures with targets. Print each at once, since all together take minutes."""
     rows = []
     for row in all_rows(figures, server, sizes):
         print(f"{row.what}: {row.result}", file=sys.stderr)
@@ -83,7 +83,7 @@ def main() -> None:
     arguments = parse()
     sizes = QUICK if arguments.quick else FULL
     chart = CHART if arguments.readme else arguments.chart
-    # What was imported for all contenders is no business of the collections that one of them causes.
+    # Exclude the modules of all contenders from the garbage collections that one contender causes.
     gc.collect()
     gc.freeze()
     with running_server() as server:

@@ -1,8 +1,7 @@
-"""A server whose answers are made once and kept, so that it is the client that is measured.
+"""A server that makes each answer once and keeps it, so that the measurements show the client.
 
-What it serves is said by the address: `/{tasks}/{latency in ms}/{requests allowed per second, 0 for any}`. `/counts`
-tells how many requests there were since it was last asked. It prints its address, and serves until its standard input
-is closed.
+The path says what to serve: `/{tasks}/{latency in ms}/{requests allowed per second, 0 for any}`. `/counts` returns the
+number of requests since its last call. The server prints its address, and runs until its standard input is closed.
 """
 
 from __future__ import annotations
@@ -30,7 +29,7 @@ REFUSAL = {"error": {"type": "rate-limit-exceeded", "message": "You have exceede
 
 @attrs.frozen
 class Counts:
-    """What the server has seen."""
+    """The requests that the server got."""
 
     requests: int
     refused: int
@@ -38,7 +37,7 @@ class Counts:
 
 @attrs.frozen
 class Server:
-    """The server, as those see it who measure."""
+    """The address of the running server."""
 
     address: str
 
@@ -48,19 +47,19 @@ class Server:
         Args:
             tasks: How many there are.
             latency: Milliseconds from a request to its answer.
-            allowed: The most requests per second that are not refused; 0 for any number.
+            allowed: The most requests per second that the server accepts; 0 for any number.
         """
         return f"{self.address}/{tasks}/{latency}/{allowed}"
 
     def counts(self) -> Counts:
-        """Return what came since the last call, and begin to count anew."""
+        """Return the counts since the last call, and reset them."""
         with urllib.request.urlopen(f"{self.address}/counts") as response:
             return Counts(**json.load(response))
 
 
 @contextmanager
 def running_server() -> Iterator[Server]:
-    """Run the server on the second of the cores that this process may use, and keep this process on the first."""
+    """Run the server on the second available core, and keep this process on the first."""
     cores = sorted(os.sched_getaffinity(0))
     os.sched_setaffinity(0, cores[:1])
     command = [sys.executable, __file__, "--core", str(cores[:2][-1])]
@@ -74,12 +73,12 @@ def running_server() -> Iterator[Server]:
 
 @cache
 def compressed(offset: int, limit: int, total: int) -> bytes:
-    """Return a page as it goes over the wire."""
+    """Return the compressed body of a page."""
     return gzip.compress(page_body(offset, limit, total), compresslevel=6)
 
 
 class Api:
-    """Answers after the latency, and counts."""
+    """Answers after the latency, and counts requests."""
 
     def __init__(self) -> None:
         self._requests = self._refused = 0
@@ -100,16 +99,15 @@ class Api:
         return web.Response(body=body, content_type="application/json", headers={"Content-Encoding": "gzip"})
 
     async def counts(self, _: web.Request) -> web.Response:
-        """Tell what was counted, and begin anew."""
+        """Return the counts, and reset them."""
         counts = Counts(self._requests, self._refused)
         self._requests = self._refused = 0
         self._admitted.clear()
         return web.json_response(attrs.asdict(counts))
 
     def _admit(self, allowed: int) -> bool:
-        # A window that slides: in no second, wherever it begins, are more requests admitted. Of the usual ways to count
-        # this is the strictest: both a window that begins with each second and a bucket that refills let through up
-        # to twice as many in some second.
+        # A sliding window admits at most that many requests within any second. It is the strictest of the usual limits:
+        # a fixed window and a token bucket can admit up to twice as many within some second.
         now = time.monotonic()
         while self._admitted and self._admitted[0] <= now - 1:
             self._admitted.popleft()

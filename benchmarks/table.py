@@ -1,4 +1,4 @@
-"""What was measured, held against its target, as a table of plain text or Markdown. Pure."""
+"""Tables of the figures and their targets, in plain text or Markdown (pure)."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ Cells = Sequence[Sequence[str]]
 
 @attrs.frozen
 class Target:
-    """What a figure is to be: at most the bound, or as `relation` says."""
+    """The target of a figure: at most the bound, or as `relation` says."""
 
     bound: float
     stretch: float | None = None
     relation: Literal["<=", "<", ">="] = "<="
 
     def verdict(self, figure: float) -> str:
-        """Say whether the figure is as it is to be."""
+        """Return whether the figure meets the target, in words."""
         reached = _RELATIONS[self.relation]
         if not reached(figure, self.bound):
             return "missed"
@@ -45,13 +45,13 @@ class Row:
 
     what: str
     ours: str
-    """What this library took, with its unit."""
+    """The value of this library, with its unit."""
 
     reference: str
-    """What it is compared with, and what that took."""
+    """The value to compare with, with its unit."""
 
     figure: float
-    """The two put together, as `what` says."""
+    """The result of the comparison, as `what` says."""
 
     target: Target | None = None
     unit: str = ""
@@ -63,7 +63,7 @@ class Row:
 
     @property
     def verdict(self) -> str:
-        """Whether the target was met; empty if there is none."""
+        """Whether the figure meets the target; empty without a target."""
         return self.target.verdict(self.figure) if self.target else ""
 
     def cells(self) -> tuple[str, ...]:
@@ -95,11 +95,11 @@ def between_markers(document: str, name: str, text: str) -> str:
     """Return the document with the text between the comments `<!-- name -->` and `<!-- end of name -->`.
 
     Raises:
-        ValueError: The document does not have each of these comments once.
+        ValueError: The document does not have each comment exactly once.
     """
     try:
         before, rest = document.split(f"<!-- {name} -->")
         _, after = rest.split(f"<!-- end of {name} -->")
     except ValueError:
-        raise ValueError(f"there must be one <!-- {name} --> and one <!-- end of {name} --> behind it") from None
+        raise ValueError(f"there must be one <!-- {name} --> and one <!-- end of {name} --> after it") from None
     return f"{before}<!-- {name} -->\n\n{text}\n\n<!-- end of {name} -->{after}"

@@ -1,4 +1,4 @@
-"""What the benchmarks say of their figures is true. The figures themselves are nobody's promise."""
+"""The tables and the watch of the benchmarks. No test checks the figures themselves."""
 
 from pathlib import Path
 
@@ -25,12 +25,12 @@ ROOT = Path(__file__).parent.parent
     ids=str,
 )
 def test_a_target_is_met_or_missed(target: Target, figure: float, verdict: str) -> None:
-    """The bound itself is good enough, unless it is one to stay below; a stretch is more than was asked for."""
+    """A figure equal to the bound meets the target, except with `<`; a stretch is an optional harder target."""
     assert verdict == target.verdict(figure)
 
 
 def test_tables_show_what_was_measured() -> None:
-    """A table has a line for each figure, with its target and whether that was met, in text and in Markdown."""
+    """A table has a line for each figure, with its target and verdict, in text and in Markdown."""
     rows = [
         Row("wall", "0.2 s", "1.5 s", 7.4567, Target(5, relation=">=")),
         Row("memory", "51 MiB", "42 MiB", 9.0, Target(8), " MiB"),
@@ -50,7 +50,7 @@ def test_tables_show_what_was_measured() -> None:
 
 
 def test_text_is_put_between_markers() -> None:
-    """What stood between the markers is replaced, and nothing else; doing it twice changes nothing more."""
+    """Only the text between the markers is replaced; a second time changes nothing."""
     document = "before <!-- name -->old<!-- end of name --> after"
     written = between_markers(document, "name", "new")
     assert "before <!-- name -->\n\nnew\n\n<!-- end of name --> after" == written
@@ -59,13 +59,13 @@ def test_text_is_put_between_markers() -> None:
 
 @pytest.mark.parametrize("document", ["", "<!-- name -->", "<!-- end of name --><!-- name -->", "<!-- name -->" * 2])
 def test_markers_that_are_not_there_are_missed(document: str) -> None:
-    """A document without its markers is refused, rather than left as it is."""
+    """A document without the markers is an error."""
     with pytest.raises(ValueError, match=r"one <!-- name --> and one <!-- end of name -->"):
         between_markers(document, "name", "new")
 
 
 def test_the_readme_has_a_place_for_the_figures() -> None:
-    """The README has the markers, and shows the chart that stands beside the benchmarks."""
+    """The README has the markers, and shows the chart in benchmarks/."""
     readme = (ROOT / "README.md").read_text()
     assert "\n\nnew\n\n" in between_markers(readme, "benchmarks", "new")
     assert "](benchmarks/speed.svg)" in readme
@@ -73,7 +73,7 @@ def test_the_readme_has_a_place_for_the_figures() -> None:
 
 
 def test_the_longest_block_is_noted() -> None:
-    """The longest time from the end of a wait to the begin of the next counts, and no wait does."""
+    """The longest time from the end of a wait to the start of the next counts; waits do not."""
     times = iter([0, 1, 10, 14, 20, 22, 30])  # the start, then begin and end of each wait
     with Watch(clock=lambda: next(times)) as watch:
         for _ in range(3):

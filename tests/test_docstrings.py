@@ -1,4 +1,4 @@
-"""The examples in docstrings do what they show."""
+"""The examples in docstrings work."""
 
 import doctest
 import importlib
@@ -17,8 +17,8 @@ MODULES = sorted(
 
 @pytest.mark.parametrize("name", ["apify_tasks_async", *MODULES])
 def test_examples_work(name: str) -> None:
-    """A module's examples print what stands below them."""
+    """The examples of a module print the lines below them."""
     module = importlib.import_module(name)
-    # What an example calls by its bare name is imported in the line of the user's program that is not shown.
+    # Examples leave out the import of public names.
     names = {name: getattr(apify_tasks_async, name) for name in apify_tasks_async.__all__} | vars(module)
     assert doctest.testmod(module, extraglobs=names).failed == 0

@@ -1,4 +1,4 @@
-"""What the errors say, hold and survive."""
+"""The errors: their tree, attributes, copies and messages."""
 
 import copy
 import pickle
@@ -73,7 +73,7 @@ COPIERS: dict[str, Callable[[Any], Any]] = {
 
 
 def pickled(error: Any, protocol: int) -> Any:
-    """Return what comes out of a pickle."""
+    """Return a pickled copy."""
     return pickle.loads(pickle.dumps(error, protocol))
 
 
@@ -81,7 +81,7 @@ COPIERS |= {f"pickle{protocol}": partial(pickled, protocol=protocol) for protoco
 
 
 def attributes(kind: type[ApifyTasksError]) -> dict[str, Any]:
-    """Return a value for every attribute that an error of that kind has."""
+    """Return a value for each attribute of an error class."""
     if issubclass(kind, ResponseError):
         return COMMON | RESPONSE
     if issubclass(kind, InvalidTaskError):
@@ -95,27 +95,27 @@ def each_kind() -> pytest.MarkDecorator:
 
 
 def test_all_errors_are_known() -> None:
-    """The module exports the errors of the contract's tree, in order, and nothing else."""
+    """The module exports exactly the errors of the tree, sorted."""
     assert sorted(kind.__name__ for kind in PARENTS) == errors.__all__
 
 
 @each_kind()
 def test_error_tree(kind: type[ApifyTasksError]) -> None:
-    """Every error is where the contract's tree has it, so that `except` finds it."""
+    """Every error has the documented base classes, which `except` relies on."""
     assert PARENTS[kind] == kind.__bases__
     assert issubclass(kind, ApifyTasksError)
 
 
 @each_kind()
 def test_errors_are_drawn_and_documented(kind: type[ApifyTasksError]) -> None:
-    """The tree at the head of the module shows every error, and each of them says what it stands for."""
+    """The tree in the docstring of the module has every error, and each error has a docstring."""
     assert kind.__name__ in str(errors.__doc__)
     assert kind.__doc__
 
 
 @each_kind()
 def test_errors_hold_what_they_were_given(kind: type[ApifyTasksError]) -> None:
-    """Every attribute is there under its name."""
+    """An error has each attribute that it was given."""
     given_attributes = attributes(kind)
     error = kind("it failed", **given_attributes)
 
@@ -139,7 +139,7 @@ def test_errors_survive_copies(kind: type[ApifyTasksError], copier: str) -> None
 @each_kind()
 @pytest.mark.parametrize("copier", COPIERS)
 def test_errors_without_a_request_survive_copies(kind: type[ApifyTasksError], copier: str) -> None:
-    """An error that no request caused, changed after it was made, is copied as it is now."""
+    """A copy of an error without a request has the attributes that were changed later."""
     required: dict[str, Any] = {"status": 500} if issubclass(kind, ResponseError) else {}
     error = kind("it failed", **required)
     error.problem += " again"
@@ -155,7 +155,7 @@ def test_errors_without_a_request_survive_copies(kind: type[ApifyTasksError], co
     ("kind", "builtin"), [(ConfigurationError, ValueError), (RequestTimeoutError, TimeoutError)], ids=str
 )
 def test_double_natures(kind: type[ApifyTasksError], builtin: type[Exception]) -> None:
-    """Who knows only the builtin error catches ours by it."""
+    """`except` with the builtin error catches ours."""
     error = kind("it failed", offset=0)
 
     with pytest.raises(builtin, match="it failed") as caught:
@@ -175,7 +175,7 @@ def test_double_natures(kind: type[ApifyTasksError], builtin: type[Exception]) -
     ],
 )
 def test_message_says_what_where_and_how_often(where: dict[str, Any], expected: str) -> None:
-    """The message is the problem, the request as far as it is known, and the number of attempts."""
+    """The message has the problem, the known parts of the request, and the number of attempts."""
     error = ApifyTasksError("it failed", **where)
 
     assert expected == str(error)
@@ -204,7 +204,7 @@ def test_message_says_what_where_and_how_often(where: dict[str, Any], expected: 
     ids=lambda value: getattr(value, "__name__", None),
 )
 def test_message_ends_with_advice(kind: type[ApifyTasksError], advice: str) -> None:
-    """The message is one line that ends with what to do about it."""
+    """The message is one line that ends with advice."""
     message = str(kind("it failed", **attributes(kind)))
 
     assert f"it failed (offset=1000, limit=500, desc=True, after 5 attempts); {advice}" == message
@@ -212,7 +212,7 @@ def test_message_ends_with_advice(kind: type[ApifyTasksError], advice: str) -> N
 
 
 def test_message_follows_the_attributes() -> None:
-    """The number of attempts is known only after they were made: the message says it all the same."""
+    """The message has the number of attempts, although it is set later."""
     error = ServerError("it failed", status=503, offset=0, limit=1000, desc=False)
     error.attempts = 5
 
@@ -220,21 +220,21 @@ def test_message_follows_the_attributes() -> None:
 
 
 def test_problems_are_a_tuple() -> None:
-    """The problems of a task cannot be changed by accident."""
+    """The problems of a task are immutable."""
     assert ("a", "b") == InvalidTaskError("it failed", problems=["a", "b"]).problems
 
 
 @pytest.mark.parametrize("kind", [ResponseError, ServerError])
 def test_response_errors_need_a_status(kind: type[ResponseError]) -> None:
-    """There is no response without a status."""
+    """A response error needs a status."""
     with pytest.raises(TypeError, match="status"):
-        kind("it failed")  # type: ignore[call-arg]  # that is the point
+        kind("it failed")  # type: ignore[call-arg]  # what the test checks
 
 
 @given(st.text(), json_values)
 @property_test
 def test_any_raw_task_survives_a_pickle(problem: str, raw: Any) -> None:
-    """Whatever came instead of a task is still there on the other side of a process."""
+    """A pickled error keeps any raw item."""
     error = InvalidTaskError(problem, raw=raw, **WHERE)
 
     assert vars(error) == vars(pickled(error, pickle.HIGHEST_PROTOCOL))

@@ -1,4 +1,4 @@
-"""What the package hands on."""
+"""The names that the package exports."""
 
 import inspect
 import pickle
@@ -57,7 +57,7 @@ ERRORS = {name: thing for name, thing in DOCUMENTED.items() if name.endswith("Er
 
 
 LAZY = ["Attempt", "ClientStats", "PageIterator", "RetryPolicy", "TasksClient", "converter", "iter_tasks"]
-"""Names that are imported when they are first used."""
+"""Names that are imported at their first use."""
 
 
 def members() -> dict[str, Any]:
@@ -72,14 +72,14 @@ def members() -> dict[str, Any]:
 
 
 def in_new_process(code: str) -> str:
-    """Return what the code prints in a new interpreter, in which warnings are errors; it must print no complaint."""
+    """Return the output of the code in a new interpreter. Warnings are errors, and stderr must be empty."""
     ended = subprocess.run([sys.executable, "-W", "error", "-c", code], capture_output=True, check=True, text=True)
     assert "" == ended.stderr
     return ended.stdout.strip()
 
 
 def test_exported_names() -> None:
-    """The exported names are these, sorted; one more or less is a decision."""
+    """The exported names are these, sorted. Changing them is a decision."""
     assert EXPORTED == apify_tasks_async.__all__
     assert sorted(EXPORTED) == EXPORTED
 
@@ -87,20 +87,20 @@ def test_exported_names() -> None:
 def test_star_import() -> None:
     """A star import gives the exported names."""
     namespace: dict[str, Any] = {}
-    exec("from apify_tasks_async import *", namespace)  # there is no other way to say it
+    exec("from apify_tasks_async import *", namespace)  # a star import is not allowed in a function
 
     assert {"__builtins__": namespace["__builtins__"], **OBJECTS} == namespace
 
 
 @pytest.mark.parametrize("module", [errors, models, client], ids=lambda module: module.__name__)
 def test_nothing_public_is_held_back(module: Any) -> None:
-    """Whatever the public modules export is exported by the package."""
+    """The package exports all names that its public modules export."""
     assert [] == [name for name in module.__all__ if getattr(module, name) is not OBJECTS.get(name)]
 
 
 @pytest.mark.parametrize("name", DOCUMENTED | members())
 def test_what_is_exported_is_documented(name: str) -> None:
-    """Every exported class and function, and every public method of them, says what it is for."""
+    """Every exported class and function, and every public method, has a docstring."""
     documentation = inspect.getdoc((DOCUMENTED | members())[name])
 
     assert documentation
@@ -120,30 +120,30 @@ def test_exported_errors(name: str) -> None:
 
 
 def test_version() -> None:
-    """The version is that of a release, or of one to come."""
+    """The version is that of a release or a pre-release."""
     assert re.fullmatch(r"\d+\.\d+\.\d+((a|b|rc|\.dev)\d+)?", apify_tasks_async.__version__)
 
 
 def test_types_are_announced() -> None:
-    """Type checkers use the annotations: the marker is part of the package."""
+    """The package has the marker for type checkers."""
     assert (files(apify_tasks_async) / "py.typed").is_file()
 
 
 def test_import_is_quiet_and_light() -> None:
-    """Importing the package imports no HTTP client, tools for tests or command line, and says nothing."""
+    """Importing the package does not import aiohttp, test tools or the command line, and prints nothing."""
     heavy = {"aiohttp", "cattrs", "apify_tasks_async.testing", "apify_tasks_async.cli", "click", "rich", "pytest"}
 
     assert "set()" == in_new_process(f"import sys, apify_tasks_async; print({heavy!r} & set(sys.modules))")
 
 
 def test_names_are_listed_before_they_are_used() -> None:
-    """An interactive shell completes every exported name at once."""
+    """`dir` lists every exported name before its first use."""
     assert "set()" == in_new_process("import apify_tasks_async as a; print({*a.__all__} - {*dir(a)})")
 
 
 @pytest.mark.parametrize("name", EXPORTED)
 def test_names_are_found_again(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """An exported name that is looked up again is found as the same object."""
+    """Looking up an exported name again gives the same object."""
     if name in LAZY:
         monkeypatch.delattr(apify_tasks_async, name)
 
@@ -151,7 +151,7 @@ def test_names_are_found_again(name: str, monkeypatch: pytest.MonkeyPatch) -> No
 
 
 def test_unknown_names_are_refused() -> None:
-    """A name that is not exported is an AttributeError, and an ImportError, that names it."""
+    """An unknown name raises an AttributeError or an ImportError that names it."""
     with pytest.raises(AttributeError, match="module 'apify_tasks_async' has no attribute 'TaskClient'"):
         _ = apify_tasks_async.TaskClient
     with pytest.raises(ImportError, match="TaskClient"):

@@ -1,4 +1,4 @@
-"""Everything that can go wrong, end to end: what comes of it, at what cost, and what is left behind."""
+"""Each fault of the network and the server, end to end: the error, its cost, and what stays open."""
 
 import asyncio
 import tracemalloc
@@ -24,15 +24,15 @@ from apify_tasks_async._transport import MAX_ERROR_SECONDS
 pytestmark = pytest.mark.asyncio
 
 BOUND = 30
-"""Seconds that nothing takes unless it hangs."""
+"""Seconds after which a call hangs."""
 
 MEMORY = 8 * LIMIT
-"""Bytes that client and server together may take, however large a body claims or turns out to be."""
+"""Bytes that client and server together may allocate, for a body of any size."""
 
 
 @attrs.frozen
 class Seen:
-    """What was seen of a fault."""
+    """The observed effects of a fault."""
 
     error: type[ApifyTasksError]
     attempts: int | None
@@ -44,7 +44,7 @@ class Seen:
 
     @classmethod
     def expected_of(cls, fault: Fault) -> "Seen":
-        """Return what should be seen of a fault."""
+        """Return the promised effects of a fault."""
         return cls(
             error=fault.error,
             attempts=fault.attempts,
@@ -58,7 +58,7 @@ class Seen:
 
 @pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: fault.name)
 async def test_fault(fault: Fault) -> None:
-    """A fault ends as one documented error, after the promised requests and waits, in bounded time and memory."""
+    """A fault raises its documented error, after the promised requests and waits, in bounded time and memory."""
     time = FakeTime()
     async with fault.way(fault.reply) as met, client_of(met, time, timeout=fault.timeout) as client:
         server = met.server
@@ -77,14 +77,14 @@ async def test_fault(fault: Fault) -> None:
     seen = Seen(type(error), error.attempts, where, requests, tuple(time.slept), connections, int(fault.pooled))
     assert Seen.expected_of(fault) == seen
     assert fault.says in error.problem
-    assert "<" not in error.problem  # no representation of an object of aiohttp's
+    assert "<" not in error.problem  # not the repr of an object of aiohttp
     assert (True, True) == (str(error).isprintable(), len(str(error)) < 1000)
     assert peak < MEMORY
 
 
 @pytest.mark.parametrize("fault", TRANSIENT, ids=lambda fault: fault.name)
 async def test_recovery(fault: Fault) -> None:
-    """After a fault that may pass the next attempt gets the page."""
+    """After a transient fault, the next attempt gets the page."""
     time = FakeTime()
     async with (
         RawServer(fault.reply, message()) as server,
@@ -95,7 +95,7 @@ async def test_recovery(fault: Fault) -> None:
 
 
 async def test_a_date_to_wait_for() -> None:
-    """A date in `Retry-After` is waited for, as long as the deadline allows."""
+    """The client waits for a date in `Retry-After`, if the deadline allows it."""
     date = format_datetime(datetime.now(UTC) + timedelta(seconds=90), usegmt=True)
     time = FakeTime()
     reply = message(b"", f"Retry-After: {date}", status="429 Too Many Requests")
@@ -106,7 +106,7 @@ async def test_a_date_to_wait_for() -> None:
 
 
 async def test_the_body_of_an_error_is_not_waited_for_long(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The status of an error comes out long before the timeout if its body does not come."""
+    """If the body of an error does not arrive, the error comes long before the timeout."""
     monkeypatch.setattr("apify_tasks_async._transport.MAX_ERROR_SECONDS", 0.05)
     reply = message(b"{", status="401 Unauthorized", length=1000, then=Then.HANG)
     async with (
@@ -146,11 +146,11 @@ ROWS = {
     "429 or 503, `Retry-After: 3600`": ["Retry-After: an hour, 429", "Retry-After: an hour, 503"],
     "5xx, with or without a body": ["500", "502", "503", "a gateway's page", "an error without a body"],
 }  # fmt: skip
-"""What the README promises, and the faults that show it."""
+"""The rows of the README's table, and the faults that show them."""
 
 
 def row(label: str, faults: list[Fault]) -> str:
-    """Return the line of the README's table for some faults of one behaviour."""
+    """Return the row of the README's table for faults with the same effects."""
     kinds = {fault.error for fault in faults}
     kind = next(base for base in faults[0].error.__mro__ if all(issubclass(each, base) for each in kinds))
     error = f"`{kind.__name__}`" if kinds == {kind} else f"a `{kind.__name__}`"
@@ -171,14 +171,14 @@ def row(label: str, faults: list[Fault]) -> str:
 
 @pytest.mark.parametrize("label", ROWS)
 async def test_readme(label: str) -> None:
-    """The README's table says what the faults show."""
+    """The README's table has this row."""
     by_name = {fault.name: fault for fault in FAULTS}
     readme = (Path(__file__).parent.parent / "README.md").read_text()
     assert row(label, [by_name[name] for name in ROWS[label]]) in readme.splitlines()
 
 
 async def test_readme_has_no_other_rows() -> None:
-    """Each line of the README's table is one that the faults show."""
+    """The README's table has no other rows."""
     readme = (Path(__file__).parent.parent / "README.md").read_text()
     table = readme.partition("| what happens |")[2].partition("\n\n")[0].splitlines()[2:]
     assert list(ROWS) == [line.split(" | ")[0].removeprefix("| ") for line in table]

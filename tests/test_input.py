@@ -1,4 +1,4 @@
-"""Whatever comes in, from the caller or from the server, only the documented errors come out."""
+"""Any input, from the caller or the server, raises only documented errors."""
 
 import inspect
 import json
@@ -31,10 +31,10 @@ TOKEN = "input-token"
 CLIENT = (*inspect.signature(TasksClient).parameters, "no token")
 WALK = tuple(WalkOptions.__annotations__)
 FOLLOW = tuple(FollowOptions.__annotations__)
-"""What the message of a refused argument begins with."""
+"""The words that begin the message about a wrong argument."""
 
 DOCUMENTED = (TypeError, ValueError, ApifyTasksError)
-"""What a refused argument raises."""
+"""The errors that a wrong argument raises."""
 
 BOOKMARKS = st.builds(Bookmark, moments, st.frozensets(st.text()), st.integers(0, 10**6), desc=st.booleans())
 
@@ -52,24 +52,24 @@ JUNK = (
     | BOOKMARKS
     | st.sampled_from(["raise", "skip", RetryPolicy(), print, object(), int, "1"])
 )
-"""Anything that somebody may pass."""
+"""Anything that a caller may pass."""
 
 GIANTS = st.sampled_from([-(10**5000), [10**5000]])
-"""What Python refuses to write."""
+"""Numbers that `str` refuses."""
 
 
 def options_of(*names: str) -> st.SearchStrategy[dict[str, Any]]:
-    """Return anything for some of the arguments."""
+    """Return any values for some of the arguments."""
     return st.fixed_dictionaries({}, optional=dict.fromkeys(names, JUNK | GIANTS))
 
 
 def arguments_of(function: Callable[..., object]) -> st.SearchStrategy[dict[str, Any]]:
-    """Return anything for some of the arguments of a function."""
+    """Return any values for some of the arguments of a function."""
     return options_of(*inspect.signature(function).parameters)
 
 
 def attempt(call: Callable[[], object], *words: str) -> None:
-    """Make a call, which may be refused with a documented error: one printable line that begins with such a word."""
+    """Make a call that may raise a documented error: one printable line that begins with one of the words."""
     try:
         call()
     except DOCUMENTED as error:
@@ -78,31 +78,31 @@ def attempt(call: Callable[[], object], *words: str) -> None:
 
 
 class TestArguments:
-    """Whatever the arguments are, they are accepted or refused before any request."""
+    """Any argument is accepted, or refused before a request."""
 
     @given(arguments_of(TasksClient))
     @property_test
     def test_client(self, options: dict[str, Any]) -> None:
-        """A client is created, or refused with a documented error."""
+        """The call creates a client, or raises a documented error."""
         attempt(lambda: TasksClient(**({"token": TOKEN} | options)), *CLIENT)
 
     @given(arguments_of(RetryPolicy))
     @property_test
     def test_retry_policy(self, options: dict[str, Any]) -> None:
-        """A policy is one with which a client works, or refused with a documented error."""
+        """The call creates a policy, or raises a documented error."""
         attempt(lambda: RetryPolicy(**options), *attrs.fields_dict(RetryPolicy))
 
     @given(JUNK | json_values.map(json.dumps))
     @property_test
     def test_bookmark(self, text: Any) -> None:
-        """A text is a bookmark, or refused with a documented error."""
+        """A text is a bookmark, or raises a documented error."""
         attempt(lambda: Bookmark.from_json(text), "not a usable bookmark: ")
 
     @pytest.mark.parametrize("model", [Task, TaskStats, TaskPage, Bookmark])
     @given(st.data())
     @property_test
     def test_models(self, model: type, data: st.DataObject) -> None:
-        """A model is created, or refused with a documented error."""
+        """The call creates a model, or raises a documented error."""
         options = data.draw(arguments_of(model))
         attempt(lambda: model(**options), "")
 
@@ -110,11 +110,11 @@ class TestArguments:
     @given(json_values | task_documents)
     @property_test
     def test_structure(self, model: type, value: Any) -> None:
-        """A JSON value is a model, or refused with a ValueError."""
+        """A JSON value is a model, or raises a ValueError."""
         try:
             converter.structure(value, model)
         except ValueError as error:
-            assert str(error)  # noqa: PT017  what it says is another test's
+            assert str(error)  # noqa: PT017  other tests check the message
 
 
 CALLS: dict[str, Callable[[TasksClient, dict[str, Any]], Any]] = {
@@ -124,14 +124,14 @@ CALLS: dict[str, Callable[[TasksClient, dict[str, Any]], Any]] = {
     "follow_tasks": lambda client, options: client.follow_tasks(**options),
     "function": lambda _, options: iter_tasks(TOKEN, **options),
 }
-"""Calls that return an iterator, and refuse what is wrong at once, where no event loop runs yet."""
+"""Calls that return an iterator, and check their arguments at once, before an event loop runs."""
 
 
 @pytest.mark.parametrize("name", CALLS)
 @given(st.data())
 @property_test
 def test_iterators(name: str, data: st.DataObject) -> None:
-    """An iterator is returned, or the call refused with a documented error, before anything is sent."""
+    """The call returns an iterator, or raises a documented error, before a request."""
     names = FOLLOW if name.startswith("follow") else WALK
     client = TasksClient(TOKEN)
     options = data.draw(options_of(*names))
@@ -148,7 +148,7 @@ async def test_walk(options: dict[str, Any]) -> None:
         try:
             assert {*await client.all_tasks(**options)} <= {*api.tasks}
         except DOCUMENTED as error:
-            assert str(error).startswith((*WALK, *FOLLOW))  # noqa: PT017  any of them will do
+            assert str(error).startswith((*WALK, *FOLLOW))  # noqa: PT017  any error is fine
             assert [] == api.requests
 
 
@@ -156,19 +156,19 @@ async def test_walk(options: dict[str, Any]) -> None:
 @given(options_of("offset", "limit", "desc"))
 @property_test
 async def test_list_tasks(options: dict[str, Any]) -> None:
-    """A page is a part of the list, or is refused before any request."""
+    """A page is a part of the list, or the call fails before a request."""
     async with FakeApify(tasks=3) as api, TasksClient(api.token, base_url=api.url) as client:
         try:
             assert {*await client.list_tasks(**options)} <= {*api.tasks}
         except DOCUMENTED as error:
-            assert str(error).startswith((*WALK, *FOLLOW))  # noqa: PT017  any of them will do
+            assert str(error).startswith((*WALK, *FOLLOW))  # noqa: PT017  any error is fine
             assert [] == api.requests
 
 
 PAGE = json.dumps(page_document(*(task_document(id=str(number)) for number in range(3)))).encode()
 
 LINES = st.text(st.characters(codec="latin-1", exclude_categories=["Cc"]), max_size=30)
-"""What may stand in a header."""
+"""Values of a header."""
 
 
 def damaged(data: tuple[int, int, bytes]) -> bytes:
@@ -189,7 +189,7 @@ shaped = st.builds(
     items,
     st.dictionaries(st.sampled_from([*page_document()["data"]]), json_values | st.integers(-1, 5), max_size=3),
 )
-"""Documents that are nearly a page."""
+"""Documents similar to a page."""
 
 BODIES = (
     st.binary()
@@ -210,7 +210,7 @@ REPLIES = (
     | st.builds(lambda data: Reply([data], Then.CLOSE), st.binary())
     | st.builds(lambda data: Reply([b"HTTP/1.1 200 OK\r\n", data], Then.CLOSE), st.binary())
 )
-"""Whatever a server may answer."""
+"""Any reply of a server."""
 
 READERS: dict[str, Callable[[TasksClient], Any]] = {
     "list_tasks": lambda client: client.list_tasks(),
@@ -224,7 +224,7 @@ READERS: dict[str, Callable[[TasksClient], Any]] = {
 @given(st.data())
 @property_test
 async def test_answers(read: Callable[[TasksClient], Any], data: st.DataObject) -> None:
-    """Whatever the server answers, tasks come out, or one of our errors."""
+    """Any reply gives tasks, or raises one of our errors."""
     reply = data.draw(REPLIES)
     retry = RetryPolicy(attempts=1)
     async with (
@@ -234,6 +234,6 @@ async def test_answers(read: Callable[[TasksClient], Any], data: st.DataObject) 
         try:
             tasks = await read(client)
         except ApifyTasksError as error:
-            assert (True, False) == (str(error).isprintable(), TOKEN in str(error))  # noqa: PT017  any of them will do
+            assert (True, False) == (str(error).isprintable(), TOKEN in str(error))  # noqa: PT017  any error is fine
         else:
             assert {Task} >= {type(task) for task in tasks}

@@ -122,9 +122,13 @@ class TestDropped:
             drop(kept)
 
 
+# The tests below may take over a second, since each starts Python in its debug mode and imports aiohttp there.
+
 PROGRAM = """
-import asyncio, os
+import asyncio, logging, os
 from apify_tasks_async import TasksClient, iter_tasks
+
+logging.getLogger("asyncio").setLevel(logging.ERROR)  # on a busy machine, asyncio warns of slow callbacks
 
 client = TasksClient(os.environ["APIFY_TOKEN"]) if "{body}".startswith("global") else None
 

@@ -33,7 +33,7 @@ BOOKMARK_JSON = (
 
 
 def pickled(model: Any, protocol: int) -> Any:
-    """Return what comes out of a pickle."""
+    """Return a pickled copy."""
     return pickle.loads(pickle.dumps(model, protocol))
 
 
@@ -56,7 +56,7 @@ def each_model() -> pytest.MarkDecorator:
 @each_model()
 @pytest.mark.parametrize("copier", COPIERS)
 def test_models_survive_copies(model: Any, copier: str) -> None:
-    """A copied or pickled model is equal to the original, in what equality leaves out as well."""
+    """A copied or pickled model equals the original, including fields that `==` ignores."""
     copied = COPIERS[copier](model)
 
     assert model == copied
@@ -66,7 +66,7 @@ def test_models_survive_copies(model: Any, copier: str) -> None:
 
 @each_model()
 def test_models_are_frozen_and_slotted(model: Any) -> None:
-    """No field of a model can be set, and no other attribute either."""
+    """You can set neither a field of a model nor another attribute."""
     with pytest.raises(attrs.exceptions.FrozenInstanceError):
         setattr(model, attrs.fields(type(model))[0].name, "other")
     assert not hasattr(model, "__dict__")
@@ -74,7 +74,7 @@ def test_models_are_frozen_and_slotted(model: Any) -> None:
 
 @pytest.mark.parametrize("name", ["id", "user_id", "act_id", "name", "created_at", "modified_at"])
 def test_task_requires_its_required_fields(name: str) -> None:
-    """A task cannot be made without a field that the API always gives."""
+    """A task needs each field that the API always sends."""
     fields = {field.name: getattr(TASK, field.name) for field in attrs.fields(Task)}
     del fields[name]
 
@@ -83,7 +83,7 @@ def test_task_requires_its_required_fields(name: str) -> None:
 
 
 def test_task_needs_no_other_fields() -> None:
-    """What the API may leave out is None, and no field is unknown."""
+    """Optional fields are None by default, and `extra` is empty."""
     task = Task("a-task", "a-user", "an-actor", "my-task", MOMENT, LATER)
 
     assert (None, None, None, None, {}) == (task.act_name, task.username, task.act_username, task.stats, task.extra)
@@ -92,7 +92,7 @@ def test_task_needs_no_other_fields() -> None:
 @given(tasks, json_values)
 @property_test
 def test_extra_is_no_part_of_equality_hash_and_repr(task: Task, value: Any) -> None:
-    """Fields that this version does not know neither distinguish tasks nor show."""
+    """`==`, `hash` and `repr` ignore the unknown fields in `extra`."""
     other = attrs.evolve(task, extra={"a field from the future": value})
 
     assert task == other
@@ -102,7 +102,7 @@ def test_extra_is_no_part_of_equality_hash_and_repr(task: Task, value: Any) -> N
 
 
 def test_extra_of_stats_is_no_part_of_equality_hash_and_repr() -> None:
-    """Statistics that this version does not know neither distinguish stats nor show."""
+    """`==`, `hash` and `repr` ignore the unknown fields in `extra`."""
     stats = TaskStats(15, extra={"new": [1]})
 
     assert TaskStats(15) == stats
@@ -112,7 +112,7 @@ def test_extra_of_stats_is_no_part_of_equality_hash_and_repr() -> None:
 
 @pytest.mark.parametrize("field", attrs.fields(Task)[:-1], ids=lambda field: field.name)
 def test_tasks_differ_by_every_documented_field(field: Any) -> None:
-    """Two tasks are equal only if all their documented fields are."""
+    """Two tasks are equal only if all documented fields are equal."""
     value = LATER + timedelta(1) if field.name.endswith("_at") else "other"
 
     changes: dict[str, Any] = {field.name: value}
@@ -124,7 +124,7 @@ def test_tasks_differ_by_every_documented_field(field: Any) -> None:
 @given(moment=moments, hours=st.integers(-23, 23))
 @property_test
 def test_times_become_utc(name: str, moment: datetime, hours: int) -> None:
-    """A time in any zone is the same moment in UTC; one that UTC cannot express is refused."""
+    """A time in any zone becomes the same moment in UTC; a moment outside of the years 1 to 9999 is an error."""
     zone = timezone(timedelta(hours=hours))
     elsewhere: dict[str, Any] = {name: moment.replace(tzinfo=zone)}
 
@@ -142,20 +142,20 @@ def test_times_become_utc(name: str, moment: datetime, hours: int) -> None:
 @pytest.mark.parametrize(
     ("value", "error", "message"),
     [
-        (datetime(2018, 10, 26), ValueError, "expected an aware datetime"),  # noqa: DTZ001  that is the point
+        (datetime(2018, 10, 26), ValueError, "expected an aware datetime"),  # noqa: DTZ001  a naive time is the case
         ("2018-10-26T07:23:14.855Z", TypeError, "expected a datetime, got '2018-10-26T07:23:14.855Z'"),
         (None, TypeError, "expected a datetime, got None"),
         (1540538594, TypeError, "expected a datetime, got 1540538594"),
     ],
 )
 def test_times_must_be_aware_datetimes(name: str, value: Any, error: type[Exception], message: str) -> None:
-    """A naive time is a ValueError, and what is no datetime a TypeError, which says what came."""
+    """A naive time is a ValueError; another type is a TypeError that shows the value."""
     with pytest.raises(error, match=message):
         attrs.evolve(TASK, **{name: value})
 
 
 def test_page_is_a_sized_iterable_of_its_tasks() -> None:
-    """A page has the length of its items, and iterates over them, as often as asked."""
+    """A page has the length of its items, and you can iterate over it several times."""
     other = attrs.evolve(TASK, id="another-task")
     page = attrs.evolve(PAGE, items=[TASK, other], count=2)
 
@@ -173,13 +173,13 @@ def test_empty_page() -> None:
 
 
 def test_bookmark_is_no_part_of_a_page_s_equality() -> None:
-    """Pages are equal if the server gave the same, wherever the walk stands."""
+    """Pages are equal if the server sent the same, even with different bookmarks."""
     assert PAGE == attrs.evolve(PAGE, bookmark=None)
     assert PAGE != attrs.evolve(PAGE, total=3)
 
 
 def test_bookmark_s_json() -> None:
-    """A bookmark's JSON is one line, and the same for equal bookmarks; stored ones stay readable."""
+    """The JSON of a bookmark does not depend on the order of its ids, and stays readable in later versions."""
     assert BOOKMARK_JSON == BOOKMARK.to_json()
     assert BOOKMARK == Bookmark.from_json(BOOKMARK_JSON)
 
@@ -194,7 +194,7 @@ def test_bookmark_is_small() -> None:
 @given(bookmarks)
 @property_test
 def test_bookmark_round_trip(bookmark: Bookmark) -> None:
-    """Every bookmark comes back from its JSON as it was, as text and as bytes, and its JSON is one line of ASCII."""
+    """The JSON of a bookmark, one line of ASCII, gives an equal bookmark, as text and as bytes."""
     text = bookmark.to_json()
 
     assert bookmark == Bookmark.from_json(text) == Bookmark.from_json(text.encode())
@@ -212,7 +212,7 @@ def test_bookmark_round_trip(bookmark: Bookmark) -> None:
     ],
 )
 def test_bookmark_s_time_is_in_utc(created_at: str, expected: datetime) -> None:
-    """A bookmark's time may have been rewritten in another zone; it is in UTC."""
+    """A time in another zone is converted to UTC."""
     actual = Bookmark.from_json(json.dumps(BOOKMARK_DOCUMENT | {"createdAt": created_at})).created_at
 
     assert (expected, UTC) == (actual, actual.tzinfo)
@@ -236,7 +236,7 @@ def test_bookmark_s_time_is_in_utc(created_at: str, expected: datetime) -> None:
     ],
 )
 def test_damaged_bookmark_text_is_refused(text: Any, problem: str) -> None:
-    """What is no JSON object is a ValueError that says so."""
+    """A text that is not a JSON object is a ValueError."""
     with pytest.raises(ValueError, match=f"^not a usable bookmark: {problem}"):
         Bookmark.from_json(text)
 
@@ -270,7 +270,7 @@ def each(name: str, problem: str, values: list[Any]) -> list[tuple[dict[str, Any
     ],
 )
 def test_damaged_bookmark_field_is_refused(changes: dict[str, Any], problem: str) -> None:
-    """A field that is not as it was written is a ValueError that names it."""
+    """A damaged field is a ValueError that names it."""
     with pytest.raises(ValueError, match=f"^not a usable bookmark: {problem}"):
         Bookmark.from_json(json.dumps(BOOKMARK_DOCUMENT | changes))
 
@@ -285,7 +285,7 @@ def test_lost_bookmark_field_is_refused(name: str) -> None:
 
 
 def nested(depth: int) -> Any:
-    """Return that many arrays within each other."""
+    """Return nested arrays."""
     value: list[Any] = []
     for _ in range(depth):
         value = [value]
@@ -309,7 +309,7 @@ def nested(depth: int) -> Any:
 )
 @property_test
 def test_bookmark_is_usable_or_a_value_error(text: str | bytes) -> None:
-    """Whatever the text is, it is a bookmark that can be written again, or a ValueError of one short line."""
+    """Any text is a bookmark that can be written again, or a ValueError of one short line."""
     try:
         bookmark = Bookmark.from_json(text)
     except ValueError as error:

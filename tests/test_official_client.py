@@ -1,4 +1,4 @@
-"""The table of cases, walked by this library and by Apify's own client, with the same tasks as the result."""
+"""This library and Apify's client list the same tasks in each case of a table."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -17,25 +17,25 @@ pytestmark = pytest.mark.asyncio
 
 @attrs.frozen
 class Case:
-    """A walk over a quiet list."""
+    """A walk over a list that does not change."""
 
     tasks: int
-    """How many there are."""
+    """How many tasks the list has."""
 
     part: slice
-    """Which of them come out, in the order of the walk."""
+    """The tasks that the walk delivers, in the order of the walk."""
 
     requests: list[tuple[int, int]]
-    """Offset and limit of every request that this takes."""
+    """Offset and limit of each request."""
 
     options: dict[str, Any] = attrs.field(factory=dict)
     """The arguments of the walk."""
 
     most: int = 1000
-    """The most tasks that the server puts into a page."""
+    """The most tasks in a page of the server."""
 
     def expected(self, api: FakeApify) -> list[Task]:
-        """Return what comes out."""
+        """Return the tasks that the walk delivers."""
         return list(reversed(api.tasks) if self.options.get("desc") else api.tasks)[self.part]
 
 
@@ -66,7 +66,7 @@ def case(request: pytest.FixtureRequest) -> Case:
 
 @pytest.fixture(scope="module", autouse=True)
 def _runtime() -> None:
-    """Let the official client open the sockets that its runtime keeps for as long as the process lives."""
+    """Let the official client open the sockets that its runtime never closes."""
 
     async def use() -> None:
         async with FakeApify() as api:
@@ -83,14 +83,14 @@ async def api(case: Case) -> AsyncIterator[FakeApify]:
 
 
 async def test_ours(api: FakeApify, case: Case, client: TasksClient) -> None:
-    """This library delivers the right tasks, and asks for each page once."""
+    """This library delivers the right tasks, and requests each page once."""
     assert case.expected(api) == await client.all_tasks(**case.options)
     assert case.requests == sorted((sent.offset or 0, sent.limit or 0) for sent in api.requests)
     assert {case.options.get("desc", False)} == {sent.desc for sent in api.requests}
 
 
 async def test_official(api: FakeApify, case: Case) -> None:
-    """Apify's own client delivers the same tasks, with the same fields."""
+    """Apify's client delivers the same tasks, with the same fields."""
     options = dict(case.options)
     page_size = options.pop("page_size", None)
     official = ApifyClientAsync(api.token, api_url=api.url).tasks().iterate(chunk_size=page_size, **options)
@@ -98,7 +98,7 @@ async def test_official(api: FakeApify, case: Case) -> None:
 
 
 async def test_official_page(api: FakeApify, case: Case, client: TasksClient) -> None:
-    """Apify's own client and this one read the same from one page."""
+    """Both clients read the same page."""
     options = {name: case.options[name] for name in ("offset", "desc") if name in case.options}
     limit = min(case.options.get("limit", 1000), 1000)
     official = await ApifyClientAsync(api.token, api_url=api.url).tasks().list(limit=limit, **options)
@@ -109,6 +109,6 @@ async def test_official_page(api: FakeApify, case: Case, client: TasksClient) ->
 
 
 def fields_of(task: Any) -> dict[str, Any]:
-    """Return the fields of a task, which both clients call the same."""
+    """Return the fields of a task, which have the same names in both clients."""
     names = ("id", "user_id", "act_id", "act_name", "name", "username", "act_username", "created_at", "modified_at")
     return {name: getattr(task, name) for name in names} | {"total_runs": task.stats.total_runs}

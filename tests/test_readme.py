@@ -73,7 +73,7 @@ def run(*arguments: object) -> None:
 @pytest.mark.fake_apify(tasks=2500)
 @pytest.mark.parametrize("block", [block for block in programs() if not is_test(block)], ids=at_line)
 def test_programs_run(block: Example, folder: Path) -> None:
-    """Each program runs without an error or a warning."""
+    """Each program runs without an error or a warning. It may take over a second to start."""
     program = folder / "program.py"
     program.write_text(block.parsed)
     run("-W", "error", program)

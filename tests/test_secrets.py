@@ -214,7 +214,10 @@ OUTCOMES = {
 
 @pytest.mark.parametrize(("faults", "code"), OUTCOMES.values(), ids=OUTCOMES)
 def test_command_line(api: FakeApify, tmp_path: Path, faults: list[Any], code: int) -> None:
-    """The command line prints the token neither to stdout nor to stderr, even with --verbose."""
+    """The command line prints the token neither to stdout nor to stderr, even with --verbose.
+
+    May take over a second, since it starts Python in its debug mode.
+    """
     for fault in faults:
         api.fail(fault)
     with command(api, tmp_path, "list") as process:
@@ -225,7 +228,10 @@ def test_command_line(api: FakeApify, tmp_path: Path, faults: list[Any], code: i
 
 
 def test_ps(api: FakeApify, tmp_path: Path) -> None:
-    """The token is neither in the arguments nor in the environment of a running command."""
+    """The token is neither in the arguments nor in the environment of a running command.
+
+    May take over a second, since it starts Python in its debug mode.
+    """
     api.fail(Hang(), times=None)
     with command(api, tmp_path, "count") as process:
         wait_until(lambda: api.in_flight)

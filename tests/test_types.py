@@ -1,4 +1,4 @@
-"""The types that a user's type checker sees: mypy checks each `assert_type`, the tests check that the calls work."""
+"""The types that a type checker sees. mypy checks each `assert_type`; the tests check that the calls work."""
 
 import inspect
 from collections.abc import AsyncGenerator, Callable, Iterator, Mapping
@@ -32,17 +32,17 @@ from apify_tasks_async.testing import OPENAPI, PAGE_SCHEMA, FakeApify, Fault, Re
 MOMENT = datetime(2018, 10, 26, 7, 23, 14, 855000, tzinfo=UTC)
 
 
-def told(_: InvalidTaskError) -> None:
-    """Take an item that is no task."""
+def report(_: InvalidTaskError) -> None:
+    """Take an invalid item."""
 
 
 @pytest.mark.asyncio
 async def test_types_of_the_client(api: FakeApify) -> None:
-    """Every method returns what it says that it returns."""
+    """Every method returns the declared type."""
     async with TasksClient(api.token, base_url=api.url) as client:
         assert_type(client, TasksClient)
         assert_type(await client.count(), int)
-        assert_type(await client.all_tasks(limit=1, on_invalid=told), list[Task])
+        assert_type(await client.all_tasks(limit=1, on_invalid=report), list[Task])
         assert_type(client.stats, ClientStats)
         assert_type(client.stats.requests, int)
         assert_type(client.closed, bool)
@@ -87,7 +87,7 @@ async def test_types_of_the_walks(api: FakeApify) -> None:
 @pytest.mark.asyncio
 async def test_types_of_following(api: FakeApify) -> None:
     """Following is an iterator of pages that never ends; its options may be kept in a dictionary."""
-    on_invalid: OnInvalid = told
+    on_invalid: OnInvalid = report
     options: FollowOptions = {"after": None, "interval": 60.0, "page_size": 10, "on_invalid": on_invalid}
     async with TasksClient(api.token, base_url=api.url, retry=RetryPolicy(attempts=1)) as client:
         pages = client.follow_pages(**options)
@@ -101,7 +101,7 @@ async def test_types_of_following(api: FakeApify) -> None:
 
 @pytest.mark.asyncio
 async def test_types_of_the_function(api: FakeApify) -> None:
-    """The function takes the options of a walk, by name or as a dictionary that is checked as well."""
+    """The function takes the options of a walk by name, or as a typed dictionary."""
     options: WalkOptions = {"desc": True, "limit": 1, "on_invalid": "skip", "after": None}
     tasks = iter_tasks(api.token, base_url=api.url, **options)
     assert_type(tasks, AsyncGenerator[Task, None])
@@ -112,7 +112,7 @@ async def test_types_of_the_function(api: FakeApify) -> None:
 
 
 def test_types_of_the_models() -> None:
-    """Every field has its type, without Any where it is known."""
+    """Every field has its type; Any only where the API does not define one."""
     task = Task("a-task", "a-user", "an-actor", "my-task", MOMENT, MOMENT, stats=TaskStats(15))
     assert_type(task.id, str)
     assert_type(task.created_at, datetime)
@@ -133,7 +133,7 @@ def test_types_of_the_models() -> None:
 
 
 def test_types_of_the_server() -> None:
-    """The names for tests have their types as well, in a block of either kind."""
+    """The names for tests are typed, in `with` and `async with` blocks."""
     task = make_task(7, name="mine")
     assert_type(task, Task)
     fault: Fault = Status(429, retry_after=2)
@@ -152,7 +152,7 @@ def test_types_of_the_server() -> None:
 
 
 def test_types_of_the_errors() -> None:
-    """The attributes of errors and attempts have their types, and a callback is checked by them."""
+    """The attributes of errors and attempts are typed, and so are callbacks."""
 
     def on_attempt(attempt: Attempt) -> float:
         assert_type(attempt.status, int | None)
@@ -170,7 +170,7 @@ def test_types_of_the_errors() -> None:
 
 
 def test_wrong_calls_are_refused() -> None:
-    """What the type checker refuses is refused at run time as well; mypy reports an ignore that is not needed."""
+    """Calls that the type checker refuses also fail at run time. mypy reports an unneeded ignore."""
     client = TasksClient("a-token")
 
     with pytest.raises(TypeError):

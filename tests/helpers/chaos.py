@@ -1,4 +1,4 @@
-"""Walks through an API in which everything goes wrong at once, and a report on what became of the promises."""
+"""Walk lists of an API in which everything goes wrong at once, and report which promises were broken."""
 
 import asyncio
 import contextlib
@@ -47,31 +47,31 @@ from helpers.virtual_time import tell_time
 __all__ = ["Result", "run"]
 
 TASKS = 300
-"""How many tasks the list has, about."""
+"""About how many tasks the list has."""
 
 WALKERS = 6
-"""How many walk at once."""
+"""How many walks run at once."""
 
 ROUNDS = 4
-"""Parts of a run, behind a short one to warm up. Nothing may be left over from any of them."""
+"""Parts of a run, after a short part to warm up. Each must leave nothing open."""
 
 TIMEOUT = 0.3
-"""Seconds that a client gives an attempt. An answer that takes longer on a busy machine is one fault more."""
+"""The timeout of an attempt in seconds. On a busy machine, a slow answer is one more fault."""
 
 WARM_UP = 100
-"""Requests before anything is measured."""
+"""Requests before the first measurement."""
 
 MOST_GROWTH = 2**17
-"""Bytes by which the end of a run may be above the end of its first round: caches fill up, and no more."""
+"""Bytes by which memory may grow after the first round, since caches fill up."""
 
 RATE_LIMIT = 60
-"""Requests per second that the server takes: sometimes fewer than there are."""
+"""Requests per second that the server accepts: at times fewer than it gets."""
 
 PATIENCE = 200
-"""How often a walk is resumed before it is given up."""
+"""The most times that a walk is resumed."""
 
 STUCK = 120
-"""Seconds without an end of what cannot take so long: a promise is broken."""
+"""Seconds after which a call hangs, which breaks a promise."""
 
 FAULTS: dict[str, Callable[[Random], Fault]] = {
     "500": lambda _: Status(500),
@@ -87,7 +87,7 @@ FAULTS: dict[str, Callable[[Random], Fault]] = {
     "malformed JSON": lambda _: MalformedJson(),
     "malformed item": lambda random: MalformedItem(random.randrange(30), *random.choice(SPOILED)),
 }
-"""What strikes one request in five, all equally likely."""
+"""One request in five gets one of these, all equally likely."""
 
 SPOILED: list[tuple[str, Any]] = [
     ("name", None),
@@ -102,18 +102,18 @@ CLIENTS: list[dict[str, Any]] = [
     {"concurrency": 3, "rate_limit": 60},
     {"concurrency": 1, "rate_limit": None},
 ]
-"""The settings in which the clients differ."""
+"""The settings of the clients."""
 
 
 logger = logging.getLogger("apify_tasks_async")
 
 WALKING: ContextVar["Journey"] = ContextVar("WALKING")
-"""Whose walk the current task goes on with."""
+"""The walk of the current asyncio task."""
 
 
 @attrs.define
 class Tally:
-    """What was counted, and which promises were broken."""
+    """Counters, and the promises that were broken."""
 
     faults: Counter[str] = attrs.Factory(Counter)
     """By kind."""
@@ -122,19 +122,19 @@ class Tally:
     """How walks ended."""
 
     errors: Counter[str] = attrs.Factory(Counter)
-    """What walks were resumed after."""
+    """The errors after which walks were resumed."""
 
     cancellations: Counter[str] = attrs.Factory(Counter)
-    """What consumers did in the middle of a walk."""
+    """How consumers interrupted walks."""
 
     counts: Counter[str] = attrs.Factory(Counter)
-    """The sums of the statistics of all clients, and what the walks and the server saw."""
+    """The sums of the statistics of all clients, and counters of the walks and the server."""
 
     broken: list[str] = attrs.Factory(list)
     """The promises that were broken."""
 
     def add(self, other: "Tally") -> None:
-        """Add what another one has counted."""
+        """Add the counters of another tally."""
         for field in attrs.fields(Tally):
             mine = getattr(self, field.name)
             (mine.update if isinstance(mine, Counter) else mine.extend)(getattr(other, field.name))
@@ -142,21 +142,21 @@ class Tally:
 
 @attrs.frozen
 class Result:
-    """What a run has shown."""
+    """The result of a run."""
 
     seed: int
     tally: Tally
     peak: int
-    """The most requests that were being answered at once."""
+    """The most requests in flight."""
 
     left_over: list[str]
     """Tasks, descriptors, warnings, and complaints of the event loop."""
 
     growth: Counter[str]
-    """How many more objects of the library's and aiohttp's classes there were at the end than after the warm-up."""
+    """How many objects of our and aiohttp's classes the run added after the warm-up."""
 
     memory: list[int]
-    """Bytes after the warm-up and after each round; 0 unless tracemalloc is on."""
+    """Bytes after the warm-up and after each round; 0 unless tracemalloc runs."""
 
     seconds: float
 
@@ -168,7 +168,7 @@ class Result:
 
 
 class Round:
-    """An API, its clients, and those who walk its list with them."""
+    """An API, its clients, and the walks through its list."""
 
     def __init__(self, api: FakeApify, seed: str, requests: int) -> None:
         self.api = api
@@ -178,16 +178,16 @@ class Round:
         self.peak = 0
         self._random = Random(seed)
         self._journeys: set[Journey] = set()
-        self._told: Counter[TasksClient] = Counter()  # attempts that each client told of
+        self._reported: Counter[TasksClient] = Counter()  # attempts that each client reported
         self._clients = [self._new_client(options) for options in CLIENTS]
-        self._calm = asyncio.Event()  # nothing changes or fails any more
+        self._calm = asyncio.Event()  # no more changes and faults
         self._newest = api.tasks[-1].created_at
         api.on_request = self._stir
         api.max_limit = self._random.choice([60, 1000])
         api.shuffle_ties = True
 
     async def run(self) -> None:
-        """Walk until so many requests were made, and let what has begun come to its end."""
+        """Walk until the server has the requested number of requests, and complete all walks."""
         following = asyncio.create_task(self._follow())
         await asyncio.gather(*(self._wander(number) for number in range(WALKERS)))
         self._calm.set()
@@ -195,12 +195,12 @@ class Round:
         for client in self._clients:
             await self._close(client)
         counts = self.tally.counts
-        # What was cut off may not have left the client yet, or not have been read by the server.
+        # The server may not see a request that was cut off.
         cut_off = counts["cancelled requests"] + counts["timeouts"]
         if not counts["requests"] - cut_off <= counts["seen"] <= counts["requests"]:
             self.tally.broken.append(f"sent {counts['requests']}, {cut_off} of them cut off, but seen {counts['seen']}")
 
-    # The server's side.
+    # The server.
 
     def _stir(self, request: RecordedRequest) -> None:
         self.tally.counts["seen"] += 1
@@ -217,7 +217,7 @@ class Round:
         if random.random() < 0.2:
             kind = random.choice(list(FAULTS))
             self.tally.faults[kind] += 1
-            self.api.fail(FAULTS[kind](random))  # strikes this very request
+            self.api.fail(FAULTS[kind](random))  # applies to this request
 
     def _change(self, random: Random) -> None:
         tasks = self.api.tasks
@@ -226,7 +226,7 @@ class Round:
             for journey in self._journeys:
                 journey.promised.pop(deleted.id, None)
         elif random.random() < 0.7:
-            # Whoever follows the list is promised what is not older than anything that was there before.
+            # Followers get each task that is not older than the others.
             self._newest += random.choice([0, 1]) * timedelta(minutes=1)
             created = self.api.create_task(created_at=self._newest)
             for journey in self._journeys:
@@ -239,7 +239,7 @@ class Round:
 
     def _new_client(self, options: dict[str, Any]) -> TasksClient:
         def on_attempt(attempt: Attempt) -> None:
-            self._told[client] += 1
+            self._reported[client] += 1
             self.tally.counts["timeouts"] += isinstance(attempt.error, RequestTimeoutError)
 
         client = TasksClient(
@@ -267,9 +267,9 @@ class Round:
         self.tally.counts.update(stats)
         ended = stats["pages"] + stats["retries"] + stats["failures"]
         self.tally.counts["cancelled requests"] += stats["requests"] - ended
-        told = self._told.pop(client, 0)
-        if told != ended or stats["requests"] < ended:
-            self.tally.broken.append(f"on_attempt was told of {told} attempts, the statistics of {ended}")
+        reported = self._reported.pop(client, 0)
+        if reported != ended or stats["requests"] < ended:
+            self.tally.broken.append(f"on_attempt got {reported} attempts, the statistics have {ended}")
 
     # The walks.
 
@@ -298,7 +298,7 @@ class Round:
         self._judge(journey, complete=complete)
 
     async def _stretch(self, journey: Journey, random: Random) -> bool:
-        """Walk on until something comes in between, and tell whether the walk is complete."""
+        """Walk until something interrupts, and return whether the walk is complete."""
         manner = random.choice(MANNERS)
         client = self._client(random)
         options = journey.next_options() | {"on_invalid": random.choice(["raise", "skip", journey.report])}
@@ -307,7 +307,7 @@ class Round:
                 return await manner(self, journey, client, options, random)
         except ApifyTasksError as error:
             self._note(journey, error)
-        except Exception as error:  # noqa: BLE001  what it may be is what is searched for
+        except Exception as error:  # noqa: BLE001  the search is for any error
             self.tally.broken.append(f"{manner.__name__}: {error!r}")
         return False
 
@@ -327,7 +327,7 @@ class Round:
                     async with asyncio.timeout(random.choice([0.001, 0.03, 1])):
                         journey.take(await anext(pages))
                 except RequestTimeoutError:
-                    raise  # not the timeout from here
+                    raise  # not from the `timeout` above
                 except TimeoutError:
                     self.tally.cancellations["timeout around anext"] += 1
                 except StopAsyncIteration:
@@ -357,7 +357,7 @@ class Round:
         self.tally.cancellations["count cancelled"] += counting.cancel()
         await asyncio.wait({counting})
         if not counting.cancelled():
-            # An item that is no task as documented was not left out of this walk.
+            # An invalid item, which does not belong to this walk.
             with contextlib.suppress(InvalidTaskError):
                 counting.result()
         return False
@@ -375,9 +375,9 @@ class Round:
         if isinstance(error, InvalidTaskError):
             journey.report(error)
         if isinstance(error, ClientClosedError):
-            return  # it need not have been a request that failed
+            return  # no request may have failed
         if None in (error.offset, error.limit, error.desc, error.attempts) or self.api.token in repr(error):
-            self.tally.broken.append(f"an error says too little, or too much: {error!r}")
+            self.tally.broken.append(f"an error lacks the request, or shows the token: {error!r}")
 
     def _judge(self, journey: Journey, *, complete: bool) -> None:
         self._journeys.discard(journey)
@@ -391,7 +391,7 @@ class Round:
             self.tally.broken.append(f"{lost} lost, {repeated} repeated, in order: {in_order}; {journey.options}")
 
     async def _follow(self) -> None:
-        """Follow the list all the time, and then until there is nothing left to come."""
+        """Follow the list during the whole round, and then until all tasks have come."""
         journey = Journey(self.api.tasks, endless=True, page_size=100, interval=0.2)
         self._journeys.add(journey)
         WALKING.set(journey)
@@ -429,20 +429,20 @@ MANNERS: list[Manner] = [
     Round._counting,
     Round._closing,
 ]
-"""How a walk goes on; chosen anew whenever it is resumed."""
+"""Ways to continue a walk; each resumption chooses one."""
 
 
 class LeftOut(logging.Handler):
-    """Tells the walks what the log says that they left out."""
+    """Adds the tasks that the log reports as left out to their walks."""
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Read a line of the log."""
+        """Handle a line of the log."""
         if match := re.match(r"left out: task '(\w+)'", record.getMessage()):
             WALKING.get().left_out.append(match[1])
 
 
 async def run(*, seed: int = 0, requests: int = 400) -> Result:
-    """Walk until so many requests were made, and say what was seen."""
+    """Walk until the server has the requested number of requests, and return the result."""
     began = time.monotonic()
     before = descriptors()
     peak = 0
@@ -468,7 +468,7 @@ async def run(*, seed: int = 0, requests: int = 400) -> Result:
 
 
 def _tasks(random: Random) -> list[Task]:
-    """Return tasks of which many were created at the same moment as others."""
+    """Return tasks, many of which share their creation time."""
     numbers = sorted(random.randrange(TASKS // 2) for _ in range(TASKS))
     return [make_task(number, created_at=make_task(numbers[number]).created_at) for number in range(TASKS)]
 

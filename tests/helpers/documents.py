@@ -1,4 +1,4 @@
-"""The documents of the specification, and Hypothesis strategies for more like them."""
+"""Example documents from the specification, and Hypothesis strategies for similar ones."""
 
 import json
 from datetime import UTC
@@ -27,7 +27,7 @@ __all__ = [
 ]
 
 property_test = settings(deadline=None)
-"""What is promised of all values does not depend on how fast they are tried."""
+"""The settings of all property tests: no deadline, since the machine may be busy."""
 
 REQUIRED = ("id", "userId", "actId", "name", "createdAt", "modifiedAt")
 DOCUMENTED = (*REQUIRED, "actName", "username", "actUsername", "stats")
@@ -41,7 +41,7 @@ STRINGS = {
     "username": "username",
     "actUsername": "act_username",
 }
-"""The names of the fields that hold a string: on the wire, and in Python."""
+"""The names of the string fields: in JSON, and in Python."""
 
 
 def example(status: int) -> Any:
@@ -50,7 +50,7 @@ def example(status: int) -> Any:
 
 
 def body_of(status: int) -> bytes:
-    """Return the specification's example of a response of that status, as it comes."""
+    """Return the bytes of the specification's example of a response of that status."""
     return (Path(__file__).parents[1] / "data" / f"example_{status}.json").read_bytes()
 
 
@@ -61,7 +61,7 @@ def task_document(**changes: Any) -> dict[str, Any]:
 
 
 def page_document(*items: Any, **changes: Any) -> dict[str, Any]:
-    """Return a response that holds these items, with some fields of the page changed."""
+    """Return a response with these items, and with some fields of the page changed."""
     data = {"total": 2500, "offset": 0, "limit": 1000, "desc": False, "count": len(items), "items": list(items)}
     return {"data": data | changes}
 
@@ -101,7 +101,7 @@ task_documents = st.builds(
         | {"stats": st.none() | _stats_documents}
     ),
 )
-"""Tasks in the API's own form."""
+"""Tasks as the API sends them."""
 
 tasks = st.builds(
     Task,

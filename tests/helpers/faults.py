@@ -1,4 +1,4 @@
-"""Everything that can go wrong on the way of a request and back, and what the client makes of each."""
+"""Faults of the network and the server, each with the error that the client raises and what it costs."""
 
 import gzip
 import itertools
@@ -58,21 +58,21 @@ __all__ = [
 ]
 
 TOKEN = "planted-token-0123456789"
-"""What the client sends, and what must show nowhere else."""
+"""The token of the client, which must not show anywhere."""
 
 LIMIT = 2**20
-"""The most bytes of a body that the client takes."""
+"""The most bytes of a body that the client accepts."""
 
 SILENCE = 0.05
-"""Seconds that the client waits for a server that says nothing."""
+"""The timeout in seconds for a server that hangs."""
 
 BACKOFF = (0.5, 1.0, 2.0, 4.0)
-"""Seconds between the attempts of the default policy, when chance has it as short as can be."""
+"""Seconds between the attempts of the default policy, with the lowest jitter."""
 
 
 @attrs.frozen
 class Met:
-    """What the client is about to meet."""
+    """A server for one client, and how to reach it."""
 
     server: RawServer
     url: str
@@ -80,7 +80,7 @@ class Met:
 
 
 Way = Callable[[Reply], AbstractAsyncContextManager[Met]]
-"""How the client gets to the server that replies."""
+"""Sets up a server that sends the reply, and how to reach it."""
 
 
 @asynccontextmanager
@@ -92,27 +92,27 @@ async def plainly(reply: Reply) -> AsyncIterator[Met]:
 
 @attrs.frozen
 class Fault:
-    """A fault, and all that can be seen of it from the outside."""
+    """A fault, and its observable effects."""
 
     name: str
     reply: Reply
     error: type[ApifyTasksError]
     says: str
-    """A telling part of what the error says."""
+    """A part of the message of the error."""
     waits: tuple[float, ...] = BACKOFF
-    """Seconds before each attempt but the first."""
+    """Seconds before each attempt except the first."""
     pooled: bool = False
-    """Whether the connection is used for the next request; otherwise each has one of its own, and it is closed."""
+    """Whether the next request uses the same connection; otherwise the connection is closed."""
     arrives: bool = True
-    """Whether the server gets to see a request."""
+    """Whether the server gets a request."""
     connects: bool = True
-    """Whether it gets to see a connection."""
+    """Whether the server gets a connection."""
     timeout: float = 30.0
     way: Way = plainly
 
     @property
     def attempts(self) -> int:
-        """How many attempts are made."""
+        """The number of attempts."""
         return len(self.waits) + 1
 
 
@@ -131,26 +131,26 @@ def client_of(met: Met, time: FakeTime, token: str = TOKEN, *, timeout: float = 
 
 @asynccontextmanager
 async def refused(reply: Reply) -> AsyncIterator[Met]:
-    """Find a port that nobody listens on any more."""
+    """Connect to a port that is closed."""
     async with RawServer(reply) as server:
         url = server.url
     yield Met(server, url)
 
 
 class NoResolver(AbstractResolver):
-    """Knows no host."""
+    """A resolver that knows no host."""
 
     async def resolve(self, host: str, port: int = 0, family: Any = 0) -> list[ResolveResult]:
         """Fail as the system's resolver does."""
         raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
 
     async def close(self) -> None:
-        """Have nothing to close."""
+        """Do nothing."""
 
 
 @asynccontextmanager
 async def unknown(reply: Reply) -> AsyncIterator[Met]:
-    """Look for a host that there is not."""
+    """Connect to an unknown host."""
     connector = aiohttp.TCPConnector(resolver=NoResolver())
     async with RawServer(reply) as server, aiohttp.ClientSession(connector=connector) as session:
         yield Met(server, "https://api.invalid", session)
@@ -158,12 +158,12 @@ async def unknown(reply: Reply) -> AsyncIterator[Met]:
 
 @cache
 def authority() -> trustme.CA:
-    """Return a certificate authority that nobody trusts unless told to."""
+    """Return a certificate authority that no client trusts by default."""
     return trustme.CA()
 
 
 def tls_of(host: str = "127.0.0.1", **options: Any) -> ssl.SSLContext:
-    """Return a server's side of TLS for the host."""
+    """Return a server's TLS context for the host."""
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
     authority().issue_cert(host, **options).configure_cert(context)
     return context
@@ -185,7 +185,7 @@ async def untrusted(reply: Reply) -> AsyncIterator[Met]:
 
 @asynccontextmanager
 async def trusted(reply: Reply, **certificate: Any) -> AsyncIterator[Met]:
-    """Reach a server with such a certificate, of an authority that is trusted."""
+    """Reach a server with a certificate of a trusted authority."""
     async with (
         RawServer(reply, tls=tls_of(**certificate)) as server,
         aiohttp.ClientSession(connector=trusting()) as session,
@@ -195,14 +195,14 @@ async def trusted(reply: Reply, **certificate: Any) -> AsyncIterator[Met]:
 
 @asynccontextmanager
 async def without_tls(_: Reply) -> AsyncIterator[Met]:
-    """Reach a server of another protocol where TLS is expected."""
+    """Reach a server that speaks another protocol than TLS."""
     async with RawServer(greeting=b"220 mail.example ESMTP\r\n") as server:
         yield Met(server, server.url.replace("http:", "https:"))
 
 
 @asynccontextmanager
 async def without_handshake(reply: Reply) -> AsyncIterator[Met]:
-    """Reach a server that is silent where TLS is expected."""
+    """Reach a server that hangs in the TLS handshake."""
     async with RawServer(reply) as server:
         yield Met(server, server.url.replace("http:", "https:"))
 
@@ -347,7 +347,7 @@ ELSEWHERE = "(redirects are not followed, so that the token goes nowhere else)"
 
 
 def status(code: int, error: type[ApifyTasksError], waits: tuple[float, ...] = (), says: str = SAID) -> Fault:
-    """Return the fault that the API answers such a status with its error document."""
+    """Return the fault that the API sends a status with its error document."""
     reply = message(DOCUMENT, "Location: /elsewhere", status=f"{code} X")
     return Fault(f"{code}", reply, error, f"the API answered {code} {says}", waits=waits, pooled=True)
 
@@ -395,7 +395,7 @@ REFUSALS = [
 
 
 def retry_after(name: str, value: str, *waits: float, code: int = 429) -> Fault:
-    """Return the fault that the API refuses, and says when to come back."""
+    """Return the fault that the API refuses with a `Retry-After`."""
     reply = message(b"", f"Retry-After: {value}", status=f"{code} X")
     kind = RateLimitedError if code == 429 else ServerError
     says = f"the API answered {code} {WITHOUT}"
@@ -403,7 +403,7 @@ def retry_after(name: str, value: str, *waits: float, code: int = 429) -> Fault:
 
 
 def in_(seconds: float) -> str:
-    """Return the HTTP date so many seconds from now."""
+    """Return the HTTP date in `seconds` from now."""
     return format_datetime(datetime.now(UTC) + timedelta(seconds=seconds), usegmt=True)
 
 
@@ -438,7 +438,7 @@ JSON_VALUES: dict[str, Any] = {
     "an array": [],
     "an object": {},
 }
-"""A value of each type that JSON has, by how a message shows it."""
+"""A value of each JSON type, by its text in messages."""
 
 TYPES: dict[Any, tuple[str, set[str]]] = {
     int: ("an integer", {"7"}),
@@ -448,11 +448,11 @@ TYPES: dict[Any, tuple[str, set[str]]] = {
     tuple: ("an array", {"an array"}),
     TaskStats: ("an object", {"an object"}),
 }
-"""What a message calls the type of a field, and which of these values are of it."""
+"""The name of a type in messages, and the JSON values that have it."""
 
 
 def wrong_values(model: type) -> Iterator[tuple[str, str, Any]]:
-    """Yield each field of a model by its name on the wire, with each value of another type, and what is said of it."""
+    """Yield each field of a model: its name in JSON, the message, and a value of another type."""
     hints = get_type_hints(model)
     for field in attrs.fields(model):
         if field.name in ("extra", "bookmark"):
@@ -473,18 +473,18 @@ def without(document: dict[str, Any], name: str) -> dict[str, Any]:
 
 
 def document(value: Any) -> Reply:
-    """Return a reply that is a JSON document."""
+    """Return a reply with a JSON document."""
     return message(json.dumps(value).encode())
 
 
 def no_page(name: str, value: Any, says: str) -> Fault:
-    """Return the fault that a document is no page."""
+    """Return the fault that a document is not a page."""
     problem = f"the response is not as documented: {says}"
     return Fault(name, document(value), InvalidResponseError, problem, pooled=True)
 
 
 def no_task(name: str, item: Any, says: str) -> Fault:
-    """Return the fault that an item is no task, which is not tried again."""
+    """Return the fault that an item is not a task, which is not retried."""
     return Fault(f"task, {name}", document(page_document(item)), InvalidTaskError, says, waits=(), pooled=True)
 
 
@@ -515,10 +515,10 @@ WRONG_TYPES = [
 ]  # fmt: skip
 
 FAULTS = [*NO_WAY, *NO_ANSWER, *NO_PAGE, *REFUSALS, *WAITS, *WRONG_TYPES]
-"""All of them."""
+"""All faults."""
 
 TRANSIENT = [fault for fault in (*NO_ANSWER, *NO_PAGE, *REFUSALS, *WAITS) if fault.waits]
-"""Those after which the server may well answer as it should."""
+"""Faults that may pass."""
 
 KINDS = [*NO_WAY, *NO_ANSWER, *NO_PAGE, *REFUSALS, no_task("null", None, "expected an object, got null")]
-"""One of each kind, without the variations on the values of fields and headers."""
+"""One fault of each kind, without the variants of fields and headers."""

@@ -1,4 +1,4 @@
-"""A walk that is interrupted again and again, and what is to be said of it at its end."""
+"""A walk that is interrupted and resumed many times, and its result."""
 
 from collections.abc import AsyncIterator, Iterable
 from datetime import datetime
@@ -12,7 +12,7 @@ Options = dict[str, Any]
 
 
 class Journey:
-    """One walk from its start to its end, however often it is resumed."""
+    """One walk from start to end, with all its resumptions."""
 
     def __init__(
         self, there: Iterable[Task], *, limit: int | None = None, endless: bool = False, **options: Any
@@ -21,29 +21,29 @@ class Journey:
         self.limit = limit
         self.endless = endless
         self.promised = {task.id: task for task in there}
-        """By id: the tasks that live throughout."""
+        """By id: the tasks that exist during the whole walk."""
 
         self.delivered: list[Task] = []
         self.left_out: list[str | None] = []
-        """The ids of those that were no tasks as documented when they came."""
+        """The ids of invalid items."""
 
         self.after: Bookmark | None = None
         self.stretches = 0
 
     def next_options(self) -> Options:
-        """Return the arguments with which it carries on."""
+        """Return the arguments that continue the walk."""
         self.stretches += 1
         options = self.options
         if self.limit is not None:
             options = options | {"limit": self.limit - len(self.delivered) - len(self.left_out)}
         if self.after is not None:
-            # As another process would carry on.
+            # As another process would continue.
             options = options | {"after": Bookmark.from_json(self.after.to_json())}
             options.pop("offset", None)
         return options
 
     async def read(self, pages: AsyncIterator[TaskPage], *, most: int | None = None) -> bool:
-        """Read so many pages, and tell whether these were all there are."""
+        """Read at most that many pages, and return whether the walk is complete."""
         if most == 0:
             return False
         count = 0
@@ -55,30 +55,30 @@ class Journey:
         return True
 
     def take(self, page: TaskPage) -> None:
-        """Remember what was delivered."""
+        """Remember the tasks of a page."""
         self.delivered += page.items
         self.after = page.bookmark
 
     def report(self, error: InvalidTaskError) -> None:
-        """Remember what could not be delivered."""
+        """Remember an invalid item."""
         self.left_out.append(error.task_id)
 
     @property
     def satisfied(self) -> bool:
-        """Whether as much as it wants was delivered or left out."""
+        """Whether the walk has reached its limit."""
         return self.limit is not None and len(self.delivered) + len(self.left_out) >= self.limit
 
     @property
     def missing(self) -> list[Task]:
-        """The tasks that are still to come."""
+        """The tasks that were not delivered yet."""
         known = {task.id for task in self.delivered}.union(self.left_out)
         return [task for id_, task in self.promised.items() if id_ not in known]
 
     def verdict(self, *, complete: bool) -> tuple[int, int, bool]:
-        """Return how many tasks were lost and how many repeated, and whether they came in order."""
+        """Return the number of lost tasks, of repeated ones, and whether they came in order."""
         moments = [task.created_at for task in self.delivered]
         lost = self.missing
-        # Of what was created at the moment of the first or the last task, some may belong to what is not asked for.
+        # Tasks created at the same moment as the first or the last one may be outside of the requested part.
         if self.options.get("offset"):
             lost = [task for task in lost if moments and self._before(moments[0], task.created_at)]
         if self.satisfied or not complete:

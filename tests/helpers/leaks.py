@@ -1,4 +1,4 @@
-"""Where a secret may show: everything that a logger, a debugger or a tracker of errors writes of an object."""
+"""Search for a secret in everything that a logger, a debugger or an error tracker writes about an object."""
 
 import copy
 import itertools
@@ -15,7 +15,7 @@ __all__ = ["leaks", "places", "reports"]
 
 
 def leaks(thing: object, secret: str) -> list[str]:
-    """Return every place of an object that shows the secret, or leads from an error to one of aiohttp's."""
+    """Return each place that shows the secret, and each aiohttp error behind an error of ours."""
     found = [place for place, text in places(thing).items() if secret in text]
     if isinstance(thing, BaseException):
         found += [name for name, text in reports(thing).items() if secret in text]
@@ -27,7 +27,7 @@ def leaks(thing: object, secret: str) -> list[str]:
 
 
 def places(thing: object) -> dict[str, str]:
-    """Return what the usual ways to write an object make of it, and of all of ours that can be reached from it."""
+    """Return the texts that the usual functions make of an object, and of our objects that it refers to."""
     texts = {"str": str(thing), "repr": repr(thing), "pformat": pprint.pformat(thing)}
     for path, value in _reachable("", thing, set()):
         texts[f"repr{path}"] = repr(value)
@@ -38,11 +38,11 @@ def places(thing: object) -> dict[str, str]:
 
 
 def reports(error: BaseException) -> dict[str, str]:
-    """Return the reports of an error that show the locals of each frame, from the first one of ours on."""
+    """Return reports of an error with the locals of each frame, from our first frame on."""
     start = error.__traceback__
     while start and not start.tb_frame.f_globals["__name__"].startswith("apify_tasks_async"):
-        start = start.tb_next  # what the caller keeps in its variables is the caller's business
-    # What rich and structlog show of a long text is a piece of it.
+        start = start.tb_next  # the variables of the caller are not ours
+    # rich and structlog show a piece of a long text.
     trace = Traceback.extract(type(error), error, start, show_locals=True, locals_max_string=20)
     shown = [node for stack in trace.stacks for frame in stack.frames for node in (frame.locals or {}).values()]
     texts = {"rich": "\n".join(map(str, shown))}
@@ -54,7 +54,7 @@ def reports(error: BaseException) -> dict[str, str]:
 
 
 def _reachable(path: str, thing: object, seen: set[int]) -> Iterator[tuple[str, object]]:
-    """Yield every value that a careless logger would find, which looks into containers and into objects of ours."""
+    """Yield the values in containers and in our objects, at any depth."""
     if id(thing) in seen or path.count(".") > 8:
         return
     seen.add(id(thing))

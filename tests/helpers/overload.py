@@ -1,4 +1,4 @@
-"""What an outage and a rate limit cost: how many requests, and how long."""
+"""Measure what an outage and a rate limit cost: requests and time."""
 
 import asyncio
 from collections.abc import Iterable
@@ -11,25 +11,25 @@ from apify_tasks_async.testing import FakeApify, Fault, RecordedRequest
 __all__ = ["PAGE", "Load", "busiest_second", "outage", "paced"]
 
 PAGE = 10
-"""Tasks in a page: few, since it is the requests that matter."""
+"""Tasks in a page: few, since only requests count."""
 
 
 @attrs.frozen
 class Load:
-    """What it took to fetch some pages."""
+    """The cost of fetching some pages."""
 
     requests: list[RecordedRequest]
     failed: list[ApifyTasksError]
-    """What walks ended with."""
+    """The errors that ended walks."""
 
     refused: int
-    """Requests that were answered with 429."""
+    """Requests answered with 429."""
 
     seconds: float
 
 
 async def outage(api: FakeApify, client: TasksClient, fault: Fault, *, walks: int = 100) -> tuple[Load, Load, Load]:
-    """Return what as many walks over a page each take before, during and behind an outage."""
+    """Return the cost of walks over one page each, before, during and after an outage."""
     before = await _walk(api, client, walks)
     api.fail(fault, times=None)
     during = await _walk(api, client, walks)
@@ -38,7 +38,7 @@ async def outage(api: FakeApify, client: TasksClient, fault: Fault, *, walks: in
 
 
 async def paced(api: FakeApify, client: TasksClient) -> Load:
-    """Return what one walk over all pages takes."""
+    """Return the cost of one walk over all pages."""
     return await _walk(api, client, 1, limit=None)
 
 
@@ -56,6 +56,6 @@ async def _walk(api: FakeApify, client: TasksClient, walks: int, limit: int | No
 
 
 def busiest_second(requests: Iterable[RecordedRequest]) -> int:
-    """Return how many requests came within one second at most."""
+    """Return the most requests within one second."""
     times = sorted(request.at for request in requests)
     return max(sum(start <= moment < start + 1 for moment in times) for start in times)

@@ -1,4 +1,4 @@
-"""The command line as a process, with its pipes, or in a pseudo-terminal of its own."""
+"""Run the command line, or another command, in a process with pipes or in a pseudo-terminal."""
 
 from __future__ import annotations
 
@@ -31,14 +31,14 @@ os.setsid()
 fcntl.ioctl(0, termios.TIOCSCTTY, 0)
 os.execv(sys.argv[1], sys.argv[1:])
 """
-"""What makes a process the owner of its terminal, so that ^C reaches it, and then the command."""
+"""A program that takes control of its terminal, so that ^C reaches it, and then runs the command."""
 
 SECONDS = 30
-"""How long a process may take that hangs."""
+"""The longest time that a process may take."""
 
 
 def environment(api: FakeApify | None, **variables: str) -> dict[str, str]:
-    """Return the variables of a process that knows the server."""
+    """Return the environment of a process, with the token and the URL of the server."""
     kept = {name: value for name, value in os.environ.items() if name not in ("NO_COLOR", "FORCE_COLOR", "COLUMNS")}
     server = {"APIFY_TOKEN": api.token, "APIFY_API_BASE_URL": api.url} if api else {}
     return kept | server | {"TERM": "xterm-256color"} | variables
@@ -46,7 +46,7 @@ def environment(api: FakeApify | None, **variables: str) -> dict[str, str]:
 
 @contextlib.contextmanager
 def _ctrl_c_works() -> Iterator[None]:
-    """Let a process be started that does not ignore Ctrl-C, as those do that are started in the background."""
+    """Start processes that react to Ctrl-C: this one may ignore it, as background jobs do, and they inherit that."""
     previous = signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
         yield
@@ -62,8 +62,8 @@ def started(
     stdout: int | IO[bytes] = PIPE,
     stderr: int | IO[bytes] = PIPE,
 ) -> Iterator[Popen[bytes]]:
-    """Start the command line, or another command; it does not outlive the block."""
-    # Without a buffer here, a line can be read before all the rest is.
+    """Start the command line, or another command, and kill it at the end of the block."""
+    # Without a buffer, a line can be read as soon as it is written.
     with _ctrl_c_works():
         process = Popen(
             (*command, *map(str, arguments)),
@@ -89,12 +89,12 @@ class Terminal:
     output: str = ""
 
     def read_until(self, text: str) -> None:
-        """Read until the text was shown, or the process ended."""
+        """Read until the terminal shows the text, or the process ends."""
         while text not in self.output and self._read():
             pass
 
     def read_all(self) -> str:
-        """Read until the process ended."""
+        """Read until the process ends."""
         while self._read():
             pass
         self.process.wait(SECONDS)
@@ -110,14 +110,14 @@ class Terminal:
         try:
             data = os.read(self._master, 65536)
         except OSError:
-            # That is how Linux says that the other side was closed.
+            # On Linux, this means that the other side was closed.
             data = b""
         self.output += data.decode(errors="replace")
         return data != b""
 
     @property
     def text(self) -> list[str]:
-        """What was shown, without what steers the terminal."""
+        """The lines shown, without control sequences."""
         return [line for line in CONTROL.sub("", self.output).replace("\r", "\n").split("\n") if line.strip()]
 
 
@@ -131,7 +131,7 @@ def terminal(
     file: IO[bytes] | None = None,
     **variables: str,
 ) -> Iterator[Terminal]:
-    """Start the command line, or another command, in a terminal; its standard output may be a pipe or a file."""
+    """Start a command in a terminal, by default the command line; its stdout may be a pipe or a file."""
     master, slave = os.openpty()
     fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", 40, columns, 0, 0))
     with _ctrl_c_works():

@@ -1,4 +1,4 @@
-"""A server that says exactly what it is told to, byte by byte, and counts what it is asked."""
+"""A server that sends exactly the given bytes, and counts requests and connections."""
 
 import asyncio
 import contextlib
@@ -23,12 +23,12 @@ EMPTY_PAGE = json.dumps(
 
 
 class Then(enum.Enum):
-    """What becomes of the connection after a reply."""
+    """What happens to the connection after a reply."""
 
-    READ = "the next request is read"
-    CLOSE = "it is closed"
-    RESET = "it is reset"
-    HANG = "nothing more is said"
+    READ = "read the next request"
+    CLOSE = "close it"
+    RESET = "reset it"
+    HANG = "send nothing more"
 
 
 @attrs.frozen
@@ -44,37 +44,37 @@ class Reply:
 def message(
     body: bytes = EMPTY_PAGE, *headers: str, status: str = "200 OK", length: int | None = None, then: Then = Then.READ
 ) -> Reply:
-    """Return a reply with a `Content-Length`, which is that of the body unless another one is given."""
+    """Return a reply with a `Content-Length`, by default that of the body."""
     length = len(body) if length is None else length
     lines = [f"HTTP/1.1 {status}", f"Content-Length: {length}", *headers, "", ""]
     return Reply(["\r\n".join(lines).encode(), body], then)
 
 
 def chunked(*chunks: bytes, then: Then = Then.READ) -> Reply:
-    """Return a reply in chunks, which are sent as they are."""
+    """Return a chunked reply; the chunks are sent unchanged."""
     head = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
     return Reply([head, *chunks], then)
 
 
 def encoded(body: bytes, encoding: str) -> Reply:
-    """Return a reply that says that its body is encoded like this."""
+    """Return a reply with a `Content-Encoding`."""
     return message(body, f"Content-Encoding: {encoding}")
 
 
 def raw(*pieces: bytes) -> Reply:
-    """Return a reply of these bytes and no others."""
+    """Return a reply of exactly these bytes, and close the connection."""
     return Reply(pieces, Then.CLOSE)
 
 
 class RawServer:
-    """Answers the requests with the replies, in their order; the last one serves for all that follow.
+    """Answers each request with the next reply, and repeats the last one.
 
-    With a `greeting` it says that at once, before any request, and reads none.
+    With a `greeting`, it sends that at once and reads no request.
 
     Attributes:
         requests: The head of each request.
-        connections: How many connections were accepted, TLS handshakes that failed included.
-        open: How many of them are open.
+        connections: How many connections were accepted, including failed TLS handshakes.
+        open: How many connections are open.
     """
 
     def __init__(self, *replies: Reply, tls: ssl.SSLContext | None = None, greeting: bytes = b"") -> None:
@@ -118,7 +118,7 @@ class RawServer:
             task = loop.create_task(self._serve(connection))
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)
-            # Not left to the task, which may be cancelled before it begins.
+            # The task cannot do this, since it may be cancelled before it begins.
             task.add_done_callback(partial(_close, connection))
 
     async def _serve(self, connection: socket.socket) -> None:
@@ -128,10 +128,10 @@ class RawServer:
         try:
             transport, _ = await loop.connect_accepted_socket(lambda: protocol, connection, ssl=self._tls)
         except OSError:
-            return  # the client does not accept the certificate
+            return  # the client refused the certificate
         writer = asyncio.StreamWriter(transport, protocol, reader, loop)
         try:
-            # A client may hang up whenever it likes.
+            # A client may hang up at any time.
             with contextlib.suppress(OSError, asyncio.IncompleteReadError):
                 if self._greeting:
                     writer.write(self._greeting)
@@ -142,7 +142,7 @@ class RawServer:
             transport.abort()
 
     async def _answer(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bool:
-        """Answer one request, and tell whether there may be another one on this connection."""
+        """Answer one request, and return whether to read another one from this connection."""
         head = await reader.readuntil(b"\r\n\r\n")
         reply = self._replies[min(len(self.requests), len(self._replies) - 1)]
         self.requests.append(head.decode())
@@ -153,7 +153,7 @@ class RawServer:
         if reply.then is Then.HANG:
             await reader.read()
         elif reply.then is Then.RESET:
-            # The system sends a reset when a socket is closed that does not linger.
+            # Closing a socket that does not linger sends a reset.
             linger = struct.pack("ii", 1, 0)
             writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
         elif reply.then is Then.CLOSE:

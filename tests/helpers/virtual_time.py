@@ -1,4 +1,4 @@
-"""An event loop in which no second is waited for: it serves real sockets, and its clock jumps to the next timer."""
+"""An event loop with a virtual clock: it serves real sockets, and jumps to the next timer instead of waiting."""
 
 import asyncio
 import selectors
@@ -13,11 +13,11 @@ __all__ = ["VirtualTimeLoop", "run", "tell_time"]
 T = TypeVar("T")
 
 GRACE = 0.001
-"""Seconds of real time in which what was written to a socket of this machine arrives at its other end."""
+"""Seconds of real time in which data arrives at the other end of a local socket."""
 
 
 TURN = 1e-6
-"""Seconds that a turn of the loop takes: in a time that stands still a timer due in 1e-17 seconds would never be."""
+"""Virtual seconds that a turn of the loop takes. Without them, a timer due in 1e-17 seconds would never fire."""
 
 
 class _Selector(selectors.DefaultSelector):
@@ -26,7 +26,7 @@ class _Selector(selectors.DefaultSelector):
     now = 0.0
 
     def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
-        """Return what is ready; if nothing is until the next timer is due, move the clock there."""
+        """Return the sockets that are ready. If there are none, move the clock to the next timer."""
         self.now += TURN
         if timeout is None or timeout <= 0:
             return super().select(timeout)
@@ -37,14 +37,14 @@ class _Selector(selectors.DefaultSelector):
 
 
 class VirtualTimeLoop(asyncio.SelectorEventLoop):
-    """An event loop whose time stands still while there is anything to do."""
+    """An event loop whose clock stops while there is work to do."""
 
     def __init__(self) -> None:
         self._clock = _Selector()
         super().__init__(self._clock)
 
     def time(self) -> float:
-        """Return the seconds that have been skipped so far."""
+        """Return the virtual time."""
         return self._clock.now
 
 
@@ -55,7 +55,7 @@ def run(main: Coroutine[Any, Any, T]) -> T:
 
 
 def tell_time(one: TasksClient | FakeApify) -> None:
-    """Let a client or an API tell the time by the running loop."""
+    """Let a client or an API use the clock of the running loop."""
     clock = asyncio.get_running_loop().time
     if isinstance(one, FakeApify):
         one._clock = clock

@@ -1,4 +1,4 @@
-"""`FakeApify` keeps to its OpenAPI document, and that to OpenAPI: `nox -s contract`."""
+"""Check `FakeApify` against its OpenAPI document, and the document against OpenAPI: `nox -s contract`."""
 
 import json
 import subprocess
@@ -11,12 +11,12 @@ from apify_tasks_async.testing import OPENAPI, FakeApify
 
 
 def test_document() -> None:
-    """The document is one of OpenAPI 3.1, its schemas and defaults included."""
+    """The document is valid OpenAPI 3.1, including its schemas and defaults."""
     assert [] == list(OpenAPIV31SpecValidator(OPENAPI).iter_errors())
 
 
 def test_server(fake_apify: FakeApify, tmp_path: Path) -> None:
-    """Whatever Schemathesis sends, valid or not, is answered as the document says."""
+    """The server answers requests of Schemathesis, valid or not, as the document says."""
     document = tmp_path / "openapi.json"
     document.write_text(json.dumps(OPENAPI))
     fake_apify.create_task()

@@ -1,4 +1,4 @@
-"""Apify's own client for JavaScript lists from `FakeApify`: `nox -s javascript`, where node is."""
+"""List from `FakeApify` with Apify's client for JavaScript: `nox -s javascript`, which needs node."""
 
 import json
 import subprocess
@@ -17,19 +17,19 @@ TASKS = 2500
 
 
 def run(url: str, token: str) -> dict[str, Any]:
-    """Return what the script prints."""
+    """Run the script, and return its output."""
     ended = subprocess.run(["node", SCRIPT, url, token], capture_output=True, text=True, check=True, timeout=60)
     result: dict[str, Any] = json.loads(ended.stdout)
     return result
 
 
 def read(result: dict[str, Any]) -> tuple[list[int], list[Task]]:
-    """Return how many tasks each page had, and all of them."""
+    """Return the size of each page, and all tasks."""
     return result["counts"], converter.structure(result["listed"], list[Task])
 
 
 def test_lists_from_the_process() -> None:
-    """It pages through all that `python -m apify_tasks_async.testing` serves, and gets it unchanged."""
+    """It gets all tasks that `python -m apify_tasks_async.testing` serves, unchanged."""
     with Popen([sys.executable, "-m", "apify_tasks_async.testing"], stdout=PIPE, text=True) as server:
         try:
             assert server.stdout
@@ -42,13 +42,13 @@ def test_lists_from_the_process() -> None:
 
 
 def test_knows_the_error_of_a_wrong_token(fake_apify: FakeApify) -> None:
-    """A token that is refused is the error that the client has for it."""
+    """A wrong token raises the client's error for it."""
     assert {"error": {"statusCode": 401, "type": "user-or-token-not-found"}} == run(fake_apify.url, "wrong")
 
 
 @pytest.mark.fake_apify(tasks=TASKS)
 def test_survives_a_429(fake_apify: FakeApify) -> None:
-    """Too many requests make it wait and ask again, and it misses nothing."""
+    """After a 429, it retries and misses nothing."""
     fake_apify.fail(Status(429), offset=1000)
 
     assert ([1000, 1000, 500], list(fake_apify.tasks)) == read(run(fake_apify.url, fake_apify.token))

@@ -1,7 +1,6 @@
-"""A long run in which everything goes wrong, and what outages and rate limits cost, as tables.
+"""Run for long while everything goes wrong, measure the cost of outages and rate limits, and print tables.
 
-It fails if a promise was broken. All decisions depend on the seed; the order in which requests arrive depends on the
-machine, too.
+It fails if a promise was broken. All decisions depend on the seed; the order of requests also depends on the machine.
 """
 
 import argparse
@@ -19,14 +18,14 @@ from apify_tasks_async.testing import Disconnect, FakeApify, Fault, Status
 OUTAGES: dict[str, Fault] = {"503": Status(503), "disconnect": Disconnect()}
 
 PAGES = 200
-"""How many pages are walked against a rate limit."""
+"""Pages of a walk against a rate limit."""
 
 SERVER_LIMIT = 60
-"""Requests per second that the API takes."""
+"""Requests per second that the API accepts."""
 
 
 def figures(result: Result) -> Iterable[tuple[str, object]]:
-    """Return what is to be told of a run."""
+    """Return the lines of the table of a run."""
     tally, counts = result.tally, result.tally.counts
     yield "seed", result.seed
     yield "requests seen", counts["seen"]
@@ -48,17 +47,17 @@ def figures(result: Result) -> Iterable[tuple[str, object]]:
 
 
 async def outages() -> Iterable[tuple[str, object]]:
-    """Return what outages cost."""
+    """Measure outages."""
     rows = []
     for name, fault in OUTAGES.items():
         async with FakeApify(tasks=1000, latency=0.1) as api, TasksClient(api.token, base_url=api.url) as client:
-            for when, load in zip(("before", "during", "behind"), await outage(api, client, fault), strict=True):
-                rows.append((f"100 pages {when} an outage, {name}", told(load)))
+            for when, load in zip(("before", "during", "after"), await outage(api, client, fault), strict=True):
+                rows.append((f"100 pages {when} an outage, {name}", summary(load)))
     return rows
 
 
 async def limits() -> Iterable[tuple[str, object]]:
-    """Return what walks cost whose client knows the limit, or believes in another one."""
+    """Measure walks whose client has the right rate limit, a higher one or none."""
     rows = []
     for rate in (SERVER_LIMIT, 2 * SERVER_LIMIT, None):
         async with (
@@ -67,11 +66,11 @@ async def limits() -> Iterable[tuple[str, object]]:
         ):
             load = await paced(api, client)
         ratio = load.seconds / (PAGES / SERVER_LIMIT)
-        rows.append((f"{PAGES} pages, rate_limit={rate}", f"{told(load)}; {ratio:.2f} of the ideal"))
+        rows.append((f"{PAGES} pages, rate_limit={rate}", f"{summary(load)}; {ratio:.2f} of the ideal"))
     return rows
 
 
-def told(load: Load) -> str:
+def summary(load: Load) -> str:
     """Return a load as a text."""
     return (
         f"{len(load.requests)} requests, {load.refused} refused, {len(load.failed)} walks failed, {load.seconds:.2f} s"
@@ -80,14 +79,14 @@ def told(load: Load) -> str:
 
 def show(rows: Iterable[tuple[str, object]]) -> None:
     """Print a table."""
-    print("\n".join(f"{name:40} {value}" for name, value in rows), end="\n\n")  # noqa: T201  what it is run for
+    print("\n".join(f"{name:40} {value}" for name, value in rows), end="\n\n")  # noqa: T201  the output of the script
 
 
 def main() -> None:
     """Run for as long as asked, and print the figures."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--requests", type=int, default=6000, help="how many at least (default: %(default)s)")
-    parser.add_argument("--seed", type=int, default=0, help="what all decisions depend on (default: %(default)s)")
+    parser.add_argument("--requests", type=int, default=6000, help="at least this many (default: %(default)s)")
+    parser.add_argument("--seed", type=int, default=0, help="the seed of all decisions (default: %(default)s)")
     arguments = parser.parse_args()
     tracemalloc.start()
     result = asyncio.run(run(seed=arguments.seed, requests=arguments.requests))
