@@ -4,13 +4,14 @@ import asyncio
 import gc
 import inspect
 import os
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 import pytest_asyncio
 from helpers.support import MakeClient
+from helpers.virtual_time import VirtualTimeLoop
 from hypothesis import settings
 
 from apify_tasks_async import RetryPolicy, TasksClient
@@ -31,6 +32,13 @@ settings.load_profile("brief")
 
 TASKS = [make_task(number) for number in range(2500)]
 """The tasks of the API, made once since that takes a while."""
+
+
+def pytest_asyncio_loop_factories(item: pytest.Item) -> dict[str, Callable[[], asyncio.AbstractEventLoop]]:
+    """Choose the event loop of an asynchronous test."""
+    if item.get_closest_marker("virtual_time"):
+        return {"virtual": VirtualTimeLoop}
+    return {"real": asyncio.new_event_loop}
 
 
 def pytest_collection_finish() -> None:

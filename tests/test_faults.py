@@ -21,7 +21,7 @@ from apify_tasks_async import (
 )
 from apify_tasks_async._transport import MAX_ERROR_SECONDS
 
-pytestmark = pytest.mark.asyncio
+pytestmark = [pytest.mark.asyncio, pytest.mark.virtual_time]
 
 BOUND = 30
 """Seconds after which a call hangs."""
