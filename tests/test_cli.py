@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import importlib
+import inspect
 import io
 import json
 import os
@@ -34,6 +35,7 @@ from apify_tasks_async import (
     ResponseTooLargeError,
     ServerError,
     Task,
+    TasksClient,
     __version__,
     converter,
 )
@@ -535,6 +537,19 @@ def test_an_exact_demo_that_says_what_it_does(apify_tasks: CommandLine) -> None:
     ended = apify_tasks("demo", "--tasks", 1500, "--latency", 0, "-o", "name", "--exact", "--verbose")
     assert (0, 1500) == (ended.code, len(ended.lines))
     assert "apify-tasks: debug: offset=992 " in ended.err
+
+
+def test_defaults_are_those_of_the_library() -> None:
+    """An option has the same default as the argument that it sets."""
+
+    def defaults(function: Callable[..., Any], *names: str) -> dict[str, Any]:
+        return {name: inspect.signature(function).parameters[name].default for name in names}
+
+    commands = [_commands.cli.commands[name] for name in ("list", "follow")]
+    options = {option.name: option.default for command in commands for option in command.params}
+    library = defaults(TasksClient, "timeout", "concurrency") | defaults(TasksClient.iter_pages, "page_size", "offset")
+    library |= defaults(TasksClient.follow_pages, "page_size", "interval")
+    assert library == {name: options[name] for name in library}
 
 
 def test_version(apify_tasks: CommandLine) -> None:

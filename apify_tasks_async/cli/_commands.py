@@ -10,6 +10,7 @@ from typing import Any
 import click
 from click.shell_completion import shell_complete
 
+from apify_tasks_async._defaults import INTERVAL, MINIMUM_EXACT_PAGE_SIZE
 from apify_tasks_async.cli._exit import (
     SIGNALLED,
     Failure,
@@ -40,8 +41,6 @@ _CTRL_C = SIGNALLED + 2
 
 _NAME = "apify-tasks"
 _COMPLETE = "_APIFY_TASKS_COMPLETE"
-
-_LEAST_EXACT_PAGE_SIZE = 4
 
 _ALIASES = {"ls": "list"}
 
@@ -154,8 +153,8 @@ def list_command(**options: Any) -> None:
 
 
 def _check_page_size(what: str, options: Options) -> None:
-    if options.page_size < _LEAST_EXACT_PAGE_SIZE:
-        raise click.UsageError(f"{what} needs a --page-size of {_LEAST_EXACT_PAGE_SIZE} at least.")
+    if options.page_size < MINIMUM_EXACT_PAGE_SIZE:
+        raise click.UsageError(f"{what} needs a --page-size of {MINIMUM_EXACT_PAGE_SIZE} at least.")
 
 
 @cli.command(
@@ -183,7 +182,7 @@ Examples:
 @formats(*_FOLLOW_FORMATS, default="tsv")
 @filters
 @places
-@click.option("--interval", type=Seconds(), default=30.0, show_default=True, help="From one look to the next.")
+@click.option("--interval", type=Seconds(), default=INTERVAL, show_default=True, help="From one look to the next.")
 @reading
 @connection
 def follow_command(**options: Any) -> None:

@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 import attrs
 import click
 
+from apify_tasks_async._defaults import CONCURRENCY, DEFAULT_BASE_URL, INTERVAL, MAX_LIMIT, PAGE_SIZE, TIMEOUT
 from apify_tasks_async.cli._exit import TokenFailure
 
 __all__ = [
@@ -95,8 +96,8 @@ class Options:
 
     token_file: str | None = None
     base_url: str | None = None
-    timeout: float = 30.0
-    concurrency: int = 8
+    timeout: float = TIMEOUT
+    concurrency: int = CONCURRENCY
     verbose: bool = False
     quiet: bool = False
     output: str | None = None
@@ -105,14 +106,14 @@ class Options:
     limit: int | None = None
     offset: int = 0
     desc: bool = False
-    page_size: int = 1000
+    page_size: int = PAGE_SIZE
     exact: bool = False
     skip_invalid: bool = False
     actor: str | None = None
     name: str | None = None
     after: Path | None = None
     bookmark: Path | None = None
-    interval: float = 30.0
+    interval: float = INTERVAL
 
     @property
     def token(self) -> str:
@@ -212,9 +213,9 @@ connection = _all(
     ),
     no_token,
     click.option(
-        "--base-url", metavar="URL", help="Where the API is.  [default: APIFY_API_BASE_URL, else https://api.apify.com]"
+        "--base-url", metavar="URL", help=f"Where the API is.  [default: APIFY_API_BASE_URL, else {DEFAULT_BASE_URL}]"
     ),
-    click.option("--timeout", type=Seconds(), default=30.0, show_default=True, help="For one attempt at a page."),
+    click.option("--timeout", type=Seconds(), default=TIMEOUT, show_default=True, help="For one attempt at a page."),
     verbose,
 )
 """How to reach the API."""
@@ -222,13 +223,19 @@ connection = _all(
 walking = _all(
     click.option("-L", "--limit", type=click.IntRange(min=1), help="Show so many tasks at most.  [default: all]"),
     click.option("--desc/--asc", default=False, help="Newest or oldest first.  [default: asc]"),
-    click.option("--concurrency", type=click.IntRange(min=1), default=8, show_default=True, help="Pages at a time."),
+    click.option(
+        "--concurrency", type=click.IntRange(min=1), default=CONCURRENCY, show_default=True, help="Pages at a time."
+    ),
 )
 """Which part of the list."""
 
 reading = _all(
     click.option(
-        "--page-size", type=click.IntRange(1, 1000), default=1000, show_default=True, help="Tasks in a request."
+        "--page-size",
+        type=click.IntRange(1, MAX_LIMIT),
+        default=PAGE_SIZE,
+        show_default=True,
+        help="Tasks in a request.",
     ),
     click.option(
         "--skip-invalid",
