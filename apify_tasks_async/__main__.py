@@ -1,4 +1,4 @@
-"""`python -m apify_tasks_async` is the command `apify-tasks`."""
+"""`python -m apify_tasks_async` runs the command `apify-tasks`."""
 
 import sys
 

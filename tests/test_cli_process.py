@@ -19,8 +19,8 @@ import pytest
 from helpers.processes import COMMAND, SECONDS, started
 
 from apify_tasks_async import Bookmark
-from apify_tasks_async.cli._exit import Interrupted, die
-from apify_tasks_async.cli._loop import Ending
+from apify_tasks_async.cli._loop import Canceller
+from apify_tasks_async.cli._signals import Interrupted, terminate
 from apify_tasks_async.testing import FakeApify, Hang
 
 INSTALL = "apify-tasks: the command line needs the extra: python -m pip install 'apify-tasks-async[cli]'\n"
@@ -196,9 +196,9 @@ def test_the_end_of_a_process() -> None:
     with os.fdopen(slave, "w") as stderr, pytest.MonkeyPatch.context() as patch:
         patch.setattr(sys, "__stderr__", stderr)
         # By itself, this one does nothing.
-        die(signal.SIGURG)
+        terminate(signal.SIGURG)
         patch.setattr(sys, "__stderr__", None)
-        die(signal.SIGURG)
+        terminate(signal.SIGURG)
     os.set_blocking(master, False)
     assert b"\x1b[?25h" == os.read(master, 100)
     os.close(master)
@@ -212,7 +212,7 @@ import asyncio, signal
 from apify_tasks_async.cli import _loop
 signal.signal(signal.SIGINT, signal.default_int_handler)
 ends = []
-_loop.die = ends.append
+_loop.terminate = ends.append
 async def work():
     try:
         signal.raise_signal(signal.SIGTERM)
@@ -246,10 +246,10 @@ except KeyboardInterrupt as error:
 
 def test_a_signal_while_the_event_loop_opens() -> None:
     """It is not lost before there is anything to cancel."""
-    ending = Ending()
-    ending.on_signal(signal.SIGTERM, None)
+    canceller = Canceller()
+    canceller.on_signal(signal.SIGTERM, None)
     with pytest.raises(Interrupted) as raised:
-        asyncio.run(ending.end_early(asyncio.sleep(SECONDS)))
+        asyncio.run(canceller.run(asyncio.sleep(SECONDS)))
     assert 143 == raised.value.exit_code
 
 

@@ -1,4 +1,4 @@
-"""The command line `apify-tasks`. It needs the extra `cli`: click and rich."""
+"""The command line `apify-tasks`. It needs the extra `cli`, which installs click and rich."""
 
 from __future__ import annotations
 
@@ -13,10 +13,11 @@ def main() -> int:
     """Run the command line with the arguments of this process.
 
     Returns:
-        The exit code: 0, or 1 API or network, 2 usage, 4 authentication, 130 Ctrl-C, 141 closed pipe, 143 SIGTERM.
+        The exit code: 0 success, 1 API or network error, 2 usage error, 4 authentication error, 130 Ctrl-C,
+        141 closed pipe, 143 SIGTERM.
 
     Example:
-        `apify-tasks list --limit 10` and `python -m apify_tasks_async list --limit 10` both end here.
+        `apify-tasks list --limit 10` and `python -m apify_tasks_async list --limit 10` both call it.
     """
     if not all(map(_is_installed, ("click", "rich"))):
         message = "apify-tasks: the command line needs the extra: python -m pip install 'apify-tasks-async[cli]'"
@@ -24,12 +25,11 @@ def main() -> int:
         return 1
     try:
         try:
-            # Only now is it certain that click is there.
-            from apify_tasks_async.cli._commands import run  # noqa: PLC0415
+            from apify_tasks_async.cli._commands import run  # noqa: PLC0415 - click may be missing
 
             return run(sys.argv[1:])
         finally:
-            # While the interpreter clears up, Ctrl-C would only end in a traceback of that.
+            # Ctrl-C during the interpreter's shutdown would print a traceback.
             if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
                 signal.signal(signal.SIGINT, signal.SIG_DFL)
     except KeyboardInterrupt:

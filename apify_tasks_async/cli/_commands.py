@@ -1,4 +1,4 @@
-"""The commands, and what is said about them. Only click is imported here, so that `--help` comes at once."""
+"""The commands and their help. Imports only click at the start, so that `--help` is fast."""
 
 from __future__ import annotations
 
@@ -10,52 +10,38 @@ from typing import Any
 import click
 from click.shell_completion import shell_complete
 
-from apify_tasks_async._defaults import INTERVAL, MINIMUM_EXACT_PAGE_SIZE
-from apify_tasks_async.cli._exit import (
-    SIGNALLED,
-    Failure,
-    Interrupted,
-    discard_output,
-    is_terminal,
-    show,
-)
+from apify_tasks_async._defaults import MINIMUM_EXACT_PAGE_SIZE
+from apify_tasks_async.cli._exit import Failure, discard_output, is_terminal, print_error
 from apify_tasks_async.cli._options import (
     Options,
-    Seconds,
-    connection,
-    exact,
-    filters,
-    formats,
-    no_token,
-    places,
-    reading,
-    verbose,
-    walking,
+    bookmark_options,
+    connection_options,
+    exact_option,
+    filter_options,
+    format_options,
+    interval_option,
+    offset_option,
+    page_options,
+    quiet_option,
+    token_option,
+    verbose_option,
+    walk_options,
 )
+from apify_tasks_async.cli._signals import SIGNAL_EXIT_BASE, Interrupted
 
 __all__ = ["cli", "run"]
 
 # Windows has no SIGPIPE.
-_CLOSED_PIPE = SIGNALLED + 13
-_CTRL_C = SIGNALLED + 2
+_CLOSED_PIPE = SIGNAL_EXIT_BASE + 13
+_CTRL_C = SIGNAL_EXIT_BASE + 2
 
-_NAME = "apify-tasks"
-_COMPLETE = "_APIFY_TASKS_COMPLETE"
+_PROGRAM = "apify-tasks"
+_COMPLETION_VARIABLE = "_APIFY_TASKS_COMPLETE"
 
 _ALIASES = {"ls": "list"}
 
 _LIST_FORMATS = ("table", "json", "jsonl", "csv", "tsv", "name")
 _FOLLOW_FORMATS = ("jsonl", "tsv", "name")
-
-_QUIET = click.option(
-    "-q",
-    "--quiet",
-    is_flag=True,
-    help="No progress bar, and no word of what is tried again. Both are for a terminal only.",
-)
-_OFFSET = click.option(
-    "--offset", type=click.IntRange(min=0), default=0, show_default=True, help="Leave so many out at the start."
-)
 
 
 class _Commands(click.Group):
@@ -65,7 +51,7 @@ class _Commands(click.Group):
 
 def _show_version(context: click.Context, _parameter: click.Parameter, wanted: bool) -> None:  # noqa: FBT001 - click's call
     if wanted:
-        from apify_tasks_async import __version__  # noqa: PLC0415 - --help needs none of it
+        from apify_tasks_async import __version__  # noqa: PLC0415 - --help does not need it
 
         click.echo(f"apify-tasks {__version__}")
         context.exit()
@@ -94,7 +80,7 @@ Exit codes:
 @click.option(
     "--version", is_flag=True, is_eager=True, expose_value=False, callback=_show_version, help="Show the version."
 )
-@no_token
+@token_option
 def cli() -> None:
     """List your Apify tasks.
 
@@ -131,15 +117,15 @@ Examples:
   apify-tasks ls -L 10 --name 'shop-*'         up to ten with such a name
   apify-tasks ls -o csv --columns id,name,extra.title > tasks.csv""",
 )
-@formats(*_LIST_FORMATS)
-@walking
-@_OFFSET
-@filters
-@exact
-@places
-@reading
-@connection
-@_QUIET
+@format_options(*_LIST_FORMATS)
+@walk_options
+@offset_option
+@filter_options
+@exact_option
+@bookmark_options
+@page_options
+@connection_options
+@quiet_option
 def list_command(**options: Any) -> None:
     """Show the tasks; `ls` for short."""
     chosen = Options(**options)
@@ -147,14 +133,14 @@ def list_command(**options: Any) -> None:
         raise click.UsageError("--after says itself where to begin: it goes without --offset.")
     if chosen.exact:
         _check_page_size("--exact", chosen)
-    from apify_tasks_async.cli._run import list_tasks  # noqa: PLC0415 - --help needs none of it
+    from apify_tasks_async.cli._run import list_tasks  # noqa: PLC0415 - --help does not need it
 
     list_tasks(chosen)
 
 
-def _check_page_size(what: str, options: Options) -> None:
+def _check_page_size(feature: str, options: Options) -> None:
     if options.page_size < MINIMUM_EXACT_PAGE_SIZE:
-        raise click.UsageError(f"{what} needs a --page-size of {MINIMUM_EXACT_PAGE_SIZE} at least.")
+        raise click.UsageError(f"{feature} needs a --page-size of {MINIMUM_EXACT_PAGE_SIZE} at least.")
 
 
 @cli.command(
@@ -164,10 +150,10 @@ Examples:
   apify-tasks count
   apify-tasks count --token-file ~/.apify-token""",
 )
-@connection
+@connection_options
 def count_command(**options: Any) -> None:
     """Show how many tasks there are."""
-    from apify_tasks_async.cli._run import count  # noqa: PLC0415 - --help needs none of it
+    from apify_tasks_async.cli._run import count  # noqa: PLC0415 - --help does not need it
 
     count(Options(**options))
 
@@ -179,12 +165,12 @@ Examples:
   apify-tasks follow -o jsonl --interval 60
   apify-tasks follow --after seen --bookmark seen -o name""",
 )
-@formats(*_FOLLOW_FORMATS, default="tsv")
-@filters
-@places
-@click.option("--interval", type=Seconds(), default=INTERVAL, show_default=True, help="From one look to the next.")
-@reading
-@connection
+@format_options(*_FOLLOW_FORMATS, default="tsv")
+@filter_options
+@bookmark_options
+@interval_option
+@page_options
+@connection_options
 def follow_command(**options: Any) -> None:
     """Show every task once, then each new one as it is created.
 
@@ -192,7 +178,7 @@ def follow_command(**options: Any) -> None:
     """
     chosen = Options(**options)
     _check_page_size("follow", chosen)
-    from apify_tasks_async.cli._run import follow  # noqa: PLC0415 - --help needs none of it
+    from apify_tasks_async.cli._run import follow  # noqa: PLC0415 - --help does not need it
 
     follow(chosen)
 
@@ -213,18 +199,18 @@ Examples:
     metavar="SECONDS",
     help="How long the server thinks.",
 )
-@formats(*_LIST_FORMATS)
-@walking
-@filters
-@exact
-@_QUIET
-@verbose
+@format_options(*_LIST_FORMATS)
+@walk_options
+@filter_options
+@exact_option
+@quiet_option
+@verbose_option
 def demo_command(tasks: int, latency: float, **options: Any) -> None:
     """List the tasks of a server that this command starts itself.
 
     It needs no token and no network.
     """
-    from apify_tasks_async.cli._run import demo  # noqa: PLC0415 - --help needs none of it
+    from apify_tasks_async.cli._run import demo  # noqa: PLC0415 - --help does not need it
 
     demo(Options(**options), tasks=tasks, latency=latency)
 
@@ -236,37 +222,41 @@ def run(arguments: Sequence[str]) -> int:
         arguments: The command and its options.
     """
     try:
-        if _COMPLETE in os.environ:
-            return shell_complete(cli, {}, _NAME, _COMPLETE, os.environ[_COMPLETE])
+        if _COMPLETION_VARIABLE in os.environ:
+            return shell_complete(cli, {}, _PROGRAM, _COMPLETION_VARIABLE, os.environ[_COMPLETION_VARIABLE])
         return _run(arguments)
     except BrokenPipeError:
         discard_output(sys.stdout, sys.stderr)
         return _CLOSED_PIPE
     except OSError as error:
         discard_output(sys.stdout)
-        show(Failure(f"cannot write: {error.strerror or error}"))
+        print_error(Failure(f"cannot write: {error.strerror or error}"))
         return 1
 
 
 def _run(arguments: Sequence[str]) -> int:
-    # Not click's own main(): that swallows which signal came, and gives a closed pipe the code 1.
+    # click's own main() hides which signal came, and exits with 1 after a closed pipe.
     if sys.stdout is None:
-        show(Failure("standard output is closed"))
+        print_error(Failure("standard output is closed"))
         return 1
     try:
-        with cli.make_context(_NAME, list(arguments)) as context:
+        with cli.make_context(_PROGRAM, list(arguments)) as context:
             cli.invoke(context)
         sys.stdout.flush()
     except click.exceptions.Exit as error:
         return error.exit_code
     except click.ClickException as error:
-        show(error)
+        print_error(error)
         return error.exit_code
     except KeyboardInterrupt as error:
-        if isinstance(error, Interrupted) and error.exit_code != _CTRL_C:
-            return error.exit_code
-        if is_terminal(sys.stderr):
-            # The terminal showed ^C, and the shell's prompt is not to follow it on that line.
-            click.echo(err=True)
-        return _CTRL_C
+        return _end_interrupted(error)
     return 0
+
+
+def _end_interrupted(error: KeyboardInterrupt) -> int:
+    if isinstance(error, Interrupted) and error.exit_code != _CTRL_C:
+        return error.exit_code
+    if is_terminal(sys.stderr):
+        # The terminal shows ^C. Start a new line for the shell's prompt.
+        click.echo(err=True)
+    return _CTRL_C

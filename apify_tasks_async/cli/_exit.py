@@ -1,123 +1,70 @@
-"""How a command ends: what it says on stderr, and its exit code."""
+"""How a command fails: its exit code, and its message on stderr."""
 
 from __future__ import annotations
 
-import contextlib
 import os
 import re
-import signal
 import sys
-from collections.abc import Callable, Generator
-from types import FrameType
-from typing import NoReturn, TextIO
+from typing import TextIO
 
 import click
 
 from apify_tasks_async.cli._text import printable
 
-__all__ = [
-    "SIGNALLED",
-    "Failure",
-    "Interrupted",
-    "TokenFailure",
-    "die",
-    "discard_output",
-    "handling",
-    "interrupt",
-    "is_terminal",
-    "say",
-    "show",
-]
+__all__ = ["Failure", "TokenFailure", "discard_output", "is_terminal", "print_error", "print_message"]
 
-SIGNALLED = 128
-"""What a shell adds to the number of the signal that ended a process."""
-
-_WHERE_TOKENS_ARE = (
+_AUTHENTICATION_ADVICE = (
     "set APIFY_TOKEN or pass --token-file; Apify Console > Settings > API & Integrations shows your tokens"
 )
-_TOKEN = re.compile(r"apify_api_\w+")
+_TOKEN_PATTERN = re.compile(r"apify_api_\w+")
 
 
 class Failure(click.ClickException):
-    """The command cannot go on: the exit code 1."""
+    """The command cannot continue. Exit code 1."""
 
 
 class TokenFailure(Failure):
-    """The token is missing or of no use: the exit code 4, and where to find one."""
+    """The token is missing or invalid. Exit code 4; the message says where to find one."""
 
     exit_code = 4
 
     def format_message(self) -> str:
-        """Return the problem, and what to do about it."""
-        return f"{self.message}; {_WHERE_TOKENS_ARE}"
+        """Return the problem and the advice."""
+        return f"{self.message}; {_AUTHENTICATION_ADVICE}"
 
 
-class Interrupted(KeyboardInterrupt):
-    """Ctrl-C or SIGTERM came. Rows are finished, the bookmark is kept, the bar goes away."""
-
-    def __init__(self, number: int) -> None:
-        super().__init__()
-        self.exit_code = SIGNALLED + number
-
-
-@contextlib.contextmanager
-def handling(handler: Callable[[int, FrameType | None], object]) -> Generator[None, None, None]:
-    """Handle Ctrl-C and SIGTERM like this, unless the process was started to ignore them."""
-    heeded = [number for number in (signal.SIGINT, signal.SIGTERM) if signal.getsignal(number) != signal.SIG_IGN]
-    previous = {number: signal.signal(number, handler) for number in heeded}
-    try:
-        yield
-    finally:
-        for number, restored in previous.items():
-            signal.signal(number, restored)
-
-
-def interrupt(number: int, _frame: FrameType | None) -> NoReturn:
-    """Handle a signal where our own code waits, such as for a reader that is in no hurry."""
-    raise Interrupted(number)
-
-
-def die(number: int) -> None:
-    """End at once, as the signal does by itself."""
-    # Not sys.stderr, in whose place the bar may have put something else. It has hidden the cursor as well.
-    if sys.__stderr__ is not None and sys.__stderr__.isatty():
-        os.write(sys.__stderr__.fileno(), b"\x1b[?25h")
-    signal.signal(number, signal.SIG_DFL)
-    signal.raise_signal(number)
-
-
-def say(message: str) -> None:
+def print_message(message: str) -> None:
     """Write one line to stderr."""
     if sys.stderr is None:
         return
-    # Who pastes a token in the wrong place would find it in the message. Not click.echo: it writes past the bar.
+    # A token that you paste in the wrong place would be part of the message.
+    line = f"apify-tasks: {printable(_TOKEN_PATTERN.sub('apify_api_***', message))}\n"
     try:
-        sys.stderr.write(f"apify-tasks: {printable(_TOKEN.sub('apify_api_***', message))}\n")
+        sys.stderr.write(line)  # not click.echo, which ignores the progress bar
         sys.stderr.flush()
     except OSError:
-        discard_output(sys.stderr)  # or the interpreter fails over what is left of it at its exit
+        discard_output(sys.stderr)
         raise
-    sys.stderr.flush()
 
 
-def show(error: click.ClickException) -> None:
-    """Say why the command cannot go on, in a line; where the command was not understood, in which help to look."""
+def print_error(error: click.ClickException) -> None:
+    """Write one line that says why the command failed; a usage error also gets a line that names the help."""
     if isinstance(error, click.exceptions.NoArgsIsHelpError):
-        error.show()  # the help itself
+        error.show()  # prints the help
         return
-    say(f"error: {error.format_message().removesuffix('.')}")
+    print_message(f"error: {error.format_message().removesuffix('.')}")
     if isinstance(error, click.UsageError) and error.ctx is not None:
-        say(f"see '{error.ctx.command_path} --help'")
+        print_message(f"see '{error.ctx.command_path} --help'")
 
 
 def is_terminal(stream: TextIO | None) -> bool:
-    """Tell whether somebody looks at it; Python has `None` for a stream that was closed from the start."""
+    """Return whether the stream is a terminal. Python sets a standard stream that was closed at the start to `None`."""
     return stream is not None and stream.isatty()
 
 
 def discard_output(*streams: TextIO | None) -> None:
-    """Send what is still buffered nowhere, so that the interpreter does not fail over it at its exit."""
-    nowhere = os.open(os.devnull, os.O_WRONLY)
+    """Discard what is still buffered. The interpreter would fail to write it at exit."""
+    null = os.open(os.devnull, os.O_WRONLY)
     for stream in filter(None, streams):
-        os.dup2(nowhere, stream.fileno())
-    os.close(nowhere)
+        os.dup2(null, stream.fileno())
+    os.close(null)

@@ -1,4 +1,4 @@
-"""Running in an event loop, and what ends that from outside: a signal, or a reader that goes away."""
+"""Runs the event loop, and stops it on a signal or a closed pipe."""
 
 from __future__ import annotations
 
@@ -13,44 +13,44 @@ from types import FrameType
 from typing import Any, TypeVar
 
 from apify_tasks_async import ApifyTasksError
-from apify_tasks_async.cli._advice import failure
-from apify_tasks_async.cli._exit import Interrupted, die, handling, interrupt
+from apify_tasks_async.cli._advice import to_failure
+from apify_tasks_async.cli._signals import Interrupted, handle_signals, raise_interrupted, terminate
 
-__all__ = ["Ending", "interruptible", "run_async"]
+__all__ = ["Canceller", "interruptible", "run_async"]
 
 _Result = TypeVar("_Result")
 
 
 def run_async(work: Coroutine[Any, Any, _Result]) -> _Result:
-    """Run the work in an event loop of its own, and turn the library's errors into a `Failure`.
+    """Run the coroutine in a new event loop, and turn the library's errors into a `Failure`.
 
     Raises:
-        BrokenPipeError: Nobody reads standard output any more.
+        BrokenPipeError: The reader of standard output closed the pipe.
         Interrupted: Ctrl-C or SIGTERM came.
     """
-    ending = Ending()
+    canceller = Canceller()
     try:
-        with handling(ending.on_signal):
-            return asyncio.run(ending.end_early(work))
+        with handle_signals(canceller.on_signal):
+            return asyncio.run(canceller.run(work))
     except ApifyTasksError as error:
-        raise failure(error) from None
+        raise to_failure(error) from None
 
 
-class Ending:
-    """Cancels the work. An exception that a signal raises anywhere in the event loop may leave it waiting for ever."""
+class Canceller:
+    """Cancels the work on a signal. An exception raised by the handler itself could leave the event loop hanging."""
 
     def __init__(self) -> None:
         self._reason: BaseException | None = None
         self._task: asyncio.Task[Any] | None = None
 
-    async def end_early(self, work: Coroutine[Any, Any, _Result]) -> _Result:
-        """Return what the work returns, or raise why it was ended."""
+    async def run(self, work: Coroutine[Any, Any, _Result]) -> _Result:
+        """Return the result of the work, or raise the reason for its cancellation."""
         self._task = asyncio.current_task()
         if self._reason is not None:
-            self._end(self._reason)  # it came while the loop was opened
+            self._cancel(self._reason)  # the signal came while the event loop started
         try:
-            # `follow | head -1` would not hear of the closed pipe until there is something to write.
-            with _on_closed_pipe(sys.stdout.fileno(), lambda: self._end(BrokenPipeError())):
+            # Without the watch, `follow | head -1` would notice the closed pipe only at the next new task.
+            with _watch_pipe(sys.stdout.fileno(), lambda: self._cancel(BrokenPipeError())):
                 return await work
         except asyncio.CancelledError as error:
             raise (self._reason or error) from None
@@ -58,31 +58,31 @@ class Ending:
             self._task = None
 
     def on_signal(self, number: int, _frame: FrameType | None) -> None:
-        """Handle a signal: the first one lets the work be cleared up, the second one does not wait for that."""
+        """Handle a signal: the first one cancels the work, which cleans up; the second one ends the process."""
         if self._reason is None:
-            self._end(Interrupted(number))
+            self._cancel(Interrupted(number))
         else:
-            die(number)
+            terminate(number)
 
-    def _end(self, reason: BaseException) -> None:
+    def _cancel(self, reason: BaseException) -> None:
         self._reason = reason
         if self._task is not None:
             self._task.cancel()
-            # It may be asleep.
+            # Wakes the event loop.
             self._task.get_loop().call_soon_threadsafe(lambda: None)
 
 
 @contextlib.contextmanager
 def interruptible() -> Generator[None, None, None]:
-    """Let a signal end at once what our own code waits for: a reader that is in no hurry.
+    """Let a signal interrupt a blocking call, such as a write to a slow reader.
 
     Raises:
         asyncio.CancelledError: The work was cancelled before.
         Interrupted: A signal came.
     """
-    with handling(interrupt):
-        # One that came a moment ago has cancelled the work, which does not notice while it waits in here.
-        with contextlib.suppress(RuntimeError):  # outside of the event loop
+    with handle_signals(raise_interrupted):
+        # A signal just before has cancelled the work, which would not notice while it blocks here.
+        with contextlib.suppress(RuntimeError):  # no event loop is running
             task = asyncio.current_task()
             if task is not None and task.cancelling():
                 raise asyncio.CancelledError
@@ -90,26 +90,31 @@ def interruptible() -> Generator[None, None, None]:
 
 
 @contextlib.contextmanager
-def _on_closed_pipe(file: int, hang_up: Callable[[], None]) -> Generator[None, None, None]:
-    """Call the function once the file is a pipe that has no reader any more."""
+def _watch_pipe(file: int, on_closed: Callable[[], None]) -> Generator[None, None, None]:
+    """Call the function once the reader of the pipe closes it. Other files are not watched."""
     if not stat.S_ISFIFO(os.fstat(file).st_mode):
         yield
         return
     loop = asyncio.get_running_loop()
 
-    def look() -> None:
+    def check() -> None:
         loop.remove_reader(file)
-        poll = select.poll()
-        poll.register(file, 0)
-        # A named pipe that was opened for reading as well may only have something to read.
-        if poll.poll(0):
-            hang_up()
+        if _is_closed(file):
+            on_closed()
 
-    # On Windows a loop cannot watch a pipe like that.
+    # An event loop on Windows cannot watch a pipe.
     with contextlib.suppress(NotImplementedError):
-        loop.add_reader(file, look)
+        loop.add_reader(file, check)
     try:
         yield
     finally:
         with contextlib.suppress(NotImplementedError):
             loop.remove_reader(file)
+
+
+def _is_closed(pipe: int) -> bool:
+    """Return whether the pipe has lost its reader."""
+    poll = select.poll()
+    # No event but an error: a named pipe that is open for reading too may just have data.
+    poll.register(pipe, 0)
+    return bool(poll.poll(0))

@@ -1,10 +1,8 @@
-"""What can be asked for on the command line."""
+"""The options of the commands. Imports nothing slow, so that `--help` is fast."""
 
 from __future__ import annotations
 
 import math
-import os
-import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
@@ -13,66 +11,56 @@ import attrs
 import click
 
 from apify_tasks_async._defaults import CONCURRENCY, DEFAULT_BASE_URL, INTERVAL, MAX_LIMIT, PAGE_SIZE, TIMEOUT
-from apify_tasks_async.cli._exit import TokenFailure
+from apify_tasks_async.cli._columns import COLUMN_NAMES, DEFAULT_COLUMNS, Column, parse_columns
 
 __all__ = [
     "Options",
     "Seconds",
-    "connection",
-    "exact",
-    "filters",
-    "formats",
-    "no_token",
-    "places",
-    "reading",
-    "verbose",
-    "walking",
+    "bookmark_options",
+    "connection_options",
+    "exact_option",
+    "filter_options",
+    "format_options",
+    "interval_option",
+    "offset_option",
+    "page_options",
+    "quiet_option",
+    "token_option",
+    "verbose_option",
+    "walk_options",
 ]
 
 _Command = TypeVar("_Command", bound=Callable[..., Any])
 
-_COLUMNS = (
-    "id",
-    "name",
-    "actor",
-    "runs",
-    "created",
-    "modified",
-    "username",
-    "user_id",
-    "act_id",
-    "act_name",
-    "act_username",
-)
-_DEFAULT_COLUMNS = "id,name,actor,runs,created,modified"
 
+@attrs.frozen
+class Options:
+    """The values of the options. A command sets those that it has."""
 
-def _columns(_context: click.Context, _parameter: click.Parameter, value: str) -> tuple[str, ...]:
-    columns = tuple(name.strip() for name in value.split(","))
-    for column in columns:
-        if column not in _COLUMNS and not column.startswith("extra."):
-            raise click.BadParameter(f"{column!r} is none of {', '.join(_COLUMNS)}, extra.NAME.")
-    return columns
-
-
-def _complete_columns(_context: click.Context, _parameter: click.Parameter, incomplete: str) -> list[str]:
-    before, comma, _ = incomplete.rpartition(",")
-    named = before.split(",")
-    names = [before + comma + column for column in _COLUMNS if column not in named]
-    return [name for name in names if name.startswith(incomplete)]
-
-
-def _refuse_token(context: click.Context, _parameter: click.Parameter, value: str | None) -> None:
-    # Nobody is to see it once more.
-    if value is not None and not context.resilient_parsing:
-        raise click.UsageError(
-            "a token does not go into the command line, where `ps` and the shell's history show it; "
-            "set APIFY_TOKEN or pass --token-file"
-        )
+    token_file: str | None = None
+    base_url: str | None = None
+    timeout: float = TIMEOUT
+    concurrency: int = CONCURRENCY
+    verbose: bool = False
+    quiet: bool = False
+    output: str | None = None
+    columns: tuple[Column, ...] = ()
+    headers: bool = True
+    limit: int | None = None
+    offset: int = 0
+    desc: bool = False
+    page_size: int = PAGE_SIZE
+    exact: bool = False
+    skip_invalid: bool = False
+    actor: str | None = None
+    name: str | None = None
+    after: Path | None = None
+    bookmark: Path | None = None
+    interval: float = INTERVAL
 
 
 class Seconds(click.FloatRange):
-    """A time in seconds, more than none and not for ever."""
+    """A positive, finite number of seconds."""
 
     name = "SECONDS"
 
@@ -87,72 +75,30 @@ class Seconds(click.FloatRange):
         return seconds
 
 
-_FILE = click.Path(dir_okay=False, path_type=Path)
-
-
-@attrs.frozen
-class Options:
-    """What was asked for. Each command has some of them."""
-
-    token_file: str | None = None
-    base_url: str | None = None
-    timeout: float = TIMEOUT
-    concurrency: int = CONCURRENCY
-    verbose: bool = False
-    quiet: bool = False
-    output: str | None = None
-    columns: tuple[str, ...] = ()
-    headers: bool = True
-    limit: int | None = None
-    offset: int = 0
-    desc: bool = False
-    page_size: int = PAGE_SIZE
-    exact: bool = False
-    skip_invalid: bool = False
-    actor: str | None = None
-    name: str | None = None
-    after: Path | None = None
-    bookmark: Path | None = None
-    interval: float = INTERVAL
-
-    @property
-    def token(self) -> str:
-        """The token, from the file if one was named, else from the environment.
-
-        Raises:
-            TokenFailure: There is none, or what is there cannot be one.
-        """
-        if self.token_file is None:
-            token, source = os.environ.get("APIFY_TOKEN", ""), "APIFY_TOKEN"
-        else:
-            token, source = _read_token(self.token_file), f"--token-file {self.token_file}"
-        token = token.strip()
-        if not token:
-            raise TokenFailure("no token" if self.token_file is None else f"no token in {source}")
-        if not (token.isascii() and token.isprintable()) or " " in token:
-            # It is not shown: it may be a token with a slip of the keyboard in it.
-            raise TokenFailure(f"what is in {source} is no token: a token is letters, digits and underscores")
-        return token
-
-
-_TOKEN_LIKE = re.compile(r"\w{16,}")
-"""A name of a file would hold a dot or a slash."""
-
-
-def _read_token(path: str) -> str:
-    hint = "'--token-file'"
+def _parse_columns(_context: click.Context, _parameter: click.Parameter, value: str) -> tuple[Column, ...]:
     try:
-        with click.open_file(path, encoding="utf-8", errors="replace") as file:
-            return str(file.read())
-    except OSError as error:
-        if _TOKEN_LIKE.fullmatch(path):
-            raise click.BadParameter(
-                "it takes the name of a file that holds the token, not the token.", param_hint=hint
-            ) from None
-        raise click.BadParameter(f"cannot read {path!r}: {error.strerror}.", param_hint=hint) from None
+        return parse_columns(value)
+    except ValueError as error:
+        raise click.BadParameter(f"{error}.") from None
 
 
-def _all(*options: Callable[[_Command], _Command]) -> Callable[[_Command], _Command]:
+def _complete_columns(_context: click.Context, _parameter: click.Parameter, incomplete: str) -> list[str]:
+    before, comma, _ = incomplete.rpartition(",")
+    used = before.split(",")
+    names = [before + comma + name for name in COLUMN_NAMES if name not in used]
+    return [name for name in names if name.startswith(incomplete)]
+
+
+def _refuse_token(context: click.Context, _parameter: click.Parameter, value: str | None) -> None:
+    # The message must not repeat the token.
+    if value is not None and not context.resilient_parsing:
+        raise click.UsageError(
+            "a token does not go into the command line, where `ps` and the shell's history show it; "
+            "set APIFY_TOKEN or pass --token-file"
+        )
+
+
+def _combine(*options: Callable[[_Command], _Command]) -> Callable[[_Command], _Command]:
     def decorate(command: _Command) -> _Command:
         for option in reversed(options):
             command = option(command)
@@ -161,75 +107,102 @@ def _all(*options: Callable[[_Command], _Command]) -> Callable[[_Command], _Comm
     return decorate
 
 
-def formats(*names: str, default: str | None = None) -> Callable[[_Command], _Command]:
-    """Return the options that say how tasks are shown.
+def format_options(*names: str, default: str | None = None) -> Callable[[_Command], _Command]:
+    """Return the options for the output format.
 
     Args:
-        *names: The formats that there are.
-        default: The one that is taken if none is asked for; `None` if that depends on where the output goes.
+        *names: The formats of the command.
+        default: The default format; `None` if it depends on whether the output is a terminal.
     """
-    taken = default or "table on a terminal, else tsv"
-    return _all(
+    shown_default = default or "table on a terminal, else tsv"
+    return _combine(
         click.option(
             "-o",
             "--output",
             type=click.Choice(names),
             default=default,
-            help=f"How to show the tasks.  [default: {taken}]",
+            help=f"How to show the tasks.  [default: {shown_default}]",
         ),
         click.option(
             "--columns",
             metavar="NAMES",
-            callback=_columns,
+            callback=_parse_columns,
             shell_complete=_complete_columns,
-            default=_DEFAULT_COLUMNS,
+            default=DEFAULT_COLUMNS,
             show_default=True,
-            help=f"What to show of a task where there are columns: {', '.join(_COLUMNS)}, "
+            help=f"What to show of a task where there are columns: {', '.join(COLUMN_NAMES)}, "
             "or extra.NAME for a field that the API added, such as extra.title.",
         ),
         click.option("--no-headers", "headers", flag_value=False, default=True, help="Leave the column names out."),
     )
 
 
-no_token = click.option(
+token_option = click.option(
     "--token", hidden=True, expose_value=False, callback=_refuse_token, is_flag=False, flag_value=""
 )
-"""What says where a token goes instead."""
+"""A hidden option that explains how to pass the token instead."""
 
-verbose = click.option("-v", "--verbose", is_flag=True, help="Say on stderr what is done.")
+verbose_option = click.option("-v", "--verbose", is_flag=True, help="Say on stderr what is done.")
 
-exact = click.option(
+quiet_option = click.option(
+    "-q",
+    "--quiet",
+    is_flag=True,
+    help="No progress bar, and no word of what is tried again. Both are for a terminal only.",
+)
+
+exact_option = click.option(
     "--exact",
     is_flag=True,
     help="Every task exactly once, or an error, whatever changes meanwhile. A few more requests.",
 )
 
-connection = _all(
+offset_option = click.option(
+    "--offset",
+    type=click.IntRange(min=0),
+    default=0,
+    show_default=True,
+    help="Leave so many out at the start.",
+)
+
+interval_option = click.option(
+    "--interval",
+    type=Seconds(),
+    default=INTERVAL,
+    show_default=True,
+    help="From one look to the next.",
+)
+
+connection_options = _combine(
     click.option(
         "--token-file",
         type=click.Path(allow_dash=True),
         metavar="FILE",
         help="Read the token from FILE, - for stdin.  [default: APIFY_TOKEN is used]",
     ),
-    no_token,
+    token_option,
     click.option(
         "--base-url", metavar="URL", help=f"Where the API is.  [default: APIFY_API_BASE_URL, else {DEFAULT_BASE_URL}]"
     ),
     click.option("--timeout", type=Seconds(), default=TIMEOUT, show_default=True, help="For one attempt at a page."),
-    verbose,
+    verbose_option,
 )
 """How to reach the API."""
 
-walking = _all(
+walk_options = _combine(
     click.option("-L", "--limit", type=click.IntRange(min=1), help="Show so many tasks at most.  [default: all]"),
     click.option("--desc/--asc", default=False, help="Newest or oldest first.  [default: asc]"),
     click.option(
-        "--concurrency", type=click.IntRange(min=1), default=CONCURRENCY, show_default=True, help="Pages at a time."
+        "--concurrency",
+        type=click.IntRange(min=1),
+        default=CONCURRENCY,
+        show_default=True,
+        help="Pages at a time.",
     ),
 )
-"""Which part of the list."""
+"""Which part of the list to read, and how."""
 
-reading = _all(
+page_options = _combine(
     click.option(
         "--page-size",
         type=click.IntRange(1, MAX_LIMIT),
@@ -243,9 +216,9 @@ reading = _all(
         help="Leave out tasks that are not as the API documents them, and say so.  [default: end with an error]",
     ),
 )
-"""How to read it."""
+"""How to read a page."""
 
-filters = _all(
+filter_options = _combine(
     click.option(
         "--actor",
         metavar="NAME",
@@ -257,9 +230,11 @@ filters = _all(
         help="Only tasks with such a name: * is any text, ? any character. Filtered locally, too.",
     ),
 )
-"""Which of its tasks."""
+"""Which tasks to show."""
 
-places = _all(
+_FILE = click.Path(dir_okay=False, path_type=Path)
+
+bookmark_options = _combine(
     click.option("--after", type=_FILE, metavar="FILE", help="Carry on behind the bookmark in FILE."),
     click.option(
         "--bookmark",
@@ -269,4 +244,4 @@ places = _all(
         "Give both the same FILE to see only what is new each time; it may be missing at first.",
     ),
 )
-"""Where to begin, and where it ended."""
+"""Where to start, and where to save the end."""

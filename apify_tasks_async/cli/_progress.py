@@ -1,4 +1,4 @@
-"""A bar on stderr that says how far the list is, and goes away at its end."""
+"""A progress bar on stderr, which disappears at the end."""
 
 from __future__ import annotations
 
@@ -11,10 +11,11 @@ from rich.text import Text
 
 __all__ = ["progress_bar"]
 
-_ROOM_FOR_A_BAR = 72
+_MINIMUM_WIDTH_FOR_BAR = 72
+"""A narrower terminal shows the numbers only."""
 
 
-class _Count(ProgressColumn):
+class _CountColumn(ProgressColumn):
     def render(self, task: Task) -> Text:
         if task.total is None:
             return Text("waiting for the first page", no_wrap=True)
@@ -24,14 +25,14 @@ class _Count(ProgressColumn):
 
 @contextlib.contextmanager
 def progress_bar() -> Generator[Callable[[int, int], None], None, None]:
-    """Show the bar, and yield the function that moves it: it takes the tasks read so far, and those there are."""
+    """Show the bar, and yield its update function, which takes the tasks read so far and their total."""
     console = Console(stderr=True)
     if console.is_dumb_terminal:
-        # Such a terminal cannot take a line back.
+        # A dumb terminal cannot erase a line.
         yield lambda _read, _total: None
         return
     bar: list[ProgressColumn] = [BarColumn(bar_width=20), TimeRemainingColumn()]
-    columns = [_Count(), *(bar if console.width >= _ROOM_FOR_A_BAR else [])]
+    columns = [_CountColumn(), *(bar if console.width >= _MINIMUM_WIDTH_FOR_BAR else [])]
     with Progress(*columns, console=console, transient=True) as progress:
         task = progress.add_task("", total=None)
         yield lambda read, total: progress.update(task, completed=read, total=max(read, total))

@@ -1,28 +1,26 @@
-"""What the commands do with the library, over its public names only."""
+"""What each command does. It uses the library's public names only."""
 
 from __future__ import annotations
 
 import contextlib
-import logging
-import math
 import sys
 import time
-from collections.abc import Callable, Coroutine, Generator, Sequence
+from collections.abc import Callable, Coroutine
 from contextlib import AbstractContextManager
-from fnmatch import fnmatchcase
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
-import attrs
 import click
 
-from apify_tasks_async import Attempt, ConfigurationError, Task, TasksClient
-from apify_tasks_async.cli._advice import failure, in_options
-from apify_tasks_async.cli._bookmark import behind, read_bookmark
-from apify_tasks_async.cli._exit import is_terminal, say
+from apify_tasks_async import ConfigurationError, TasksClient
+from apify_tasks_async.cli._advice import replace_argument_names
+from apify_tasks_async.cli._bookmark import bookmark_after, read_bookmark
+from apify_tasks_async.cli._exit import is_terminal, print_message
 from apify_tasks_async.cli._loop import run_async
 from apify_tasks_async.cli._options import Options
-from apify_tasks_async.cli._output import Rows, open_rows
-from apify_tasks_async.cli._text import printable
+from apify_tasks_async.cli._output import Output, open_output
+from apify_tasks_async.cli._report import AttemptReporter, log_to_stderr
+from apify_tasks_async.cli._selection import Selection
+from apify_tasks_async.cli._token import read_token
 
 if TYPE_CHECKING:
     from apify_tasks_async.testing import FakeApify
@@ -30,139 +28,22 @@ if TYPE_CHECKING:
 __all__ = ["count", "demo", "follow", "list_tasks"]
 
 _Result = TypeVar("_Result")
-_Advance = Callable[[int, int], None]
-
-
-class _OneLine(logging.Formatter):
-    def format(self, record: logging.LogRecord) -> str:
-        return printable(f"apify-tasks: {record.levelname.lower()}: {record.getMessage()}")
-
-
-@contextlib.contextmanager
-def _logging(*, verbose: bool) -> Generator[None, None, None]:
-    """Show on stderr what the library logs: warnings, or all of it."""
-    handler = logging.StreamHandler()
-    handler.setFormatter(_OneLine())
-    logger = logging.getLogger("apify_tasks_async")
-    logger.addHandler(handler)
-    logger.setLevel(logging.DEBUG if verbose else logging.WARNING)
-    try:
-        yield
-    finally:
-        logger.removeHandler(handler)
-
-
-def _run(options: Options, work: Coroutine[Any, Any, _Result]) -> _Result:
-    with _logging(verbose=options.verbose):
-        return run_async(work)
-
-
-class _Watch:
-    """Is told of every attempt, and tells whoever waits at a terminal why it takes longer.
-
-    Args:
-        options: What was asked for.
-        endless: Whether a failure is waited out: not the first one, when the API may not even be there.
-    """
-
-    def __init__(self, options: Options, *, endless: bool = False) -> None:
-        # The log says it, too.
-        self._silent = options.verbose or options.quiet or not is_terminal(sys.stderr)
-        self._hopeless = endless
-        self._told: set[object] = set()
-
-    def __call__(self, attempt: Attempt) -> None:
-        """Look at how an attempt ended."""
-        error = attempt.error
-        if error is None:
-            self._hopeless = False
-        elif attempt.delay is None:
-            if self._hopeless:
-                raise failure(error)
-        elif not self._silent and (type(error), attempt.status) not in self._told:
-            # Once for each kind of failure: all pages in flight may meet it.
-            self._told.add((type(error), attempt.status))
-            say(f"{error.problem}; trying again in {math.ceil(attempt.delay):,} s")
-
-
-def _client(options: Options, *, endless: bool = False) -> TasksClient:
-    try:
-        return TasksClient(
-            options.token,
-            base_url=options.base_url,
-            timeout=options.timeout,
-            concurrency=options.concurrency,
-            on_attempt=_Watch(options, endless=endless),
-        )
-    except ConfigurationError as error:
-        # The token was looked at before, so it is the base URL.
-        raise click.UsageError(in_options(str(error))) from None
-
-
-@attrs.define
-class _Selection:
-    """Which tasks to show."""
-
-    actor: str | None
-    name: str | None
-    limit: int | None
-    """How many are still to be shown; `None` if all."""
-
-    def choose(self, tasks: Sequence[Task]) -> tuple[list[Task], int]:
-        """Return the tasks to show, and how many had to be looked at to find them."""
-        chosen: list[Task] = []
-        looked_at = 0
-        for task in tasks:
-            if len(chosen) == self.limit:
-                break
-            looked_at += 1
-            if self._matches(task):
-                chosen.append(task)
-        if self.limit is not None:
-            self.limit -= len(chosen)
-        return chosen, looked_at
-
-    def _matches(self, task: Task) -> bool:
-        if self.name is not None and not fnmatchcase(task.name, self.name):
-            return False
-        names = [task.act_id, task.act_name]
-        if task.act_name is not None and task.act_username is not None:
-            names += [f"{task.act_username}/{task.act_name}", f"{task.act_username}~{task.act_name}"]
-        return self.actor is None or self.actor in names
-
-
-def _selection(options: Options) -> _Selection:
-    return _Selection(options.actor, options.name, options.limit)
-
-
-def _still(_read: int, _total: int) -> None:
-    """Stand in for a bar where there is none."""
-
-
-def _bar(options: Options, rows: Rows) -> AbstractContextManager[_Advance]:
-    """Return the progress bar, if there is a terminal to show it on, and nothing else writes there meanwhile."""
-    # What is piped is shown on the same terminal as a rule, as soon as it comes.
-    crowded = options.quiet or options.verbose or (rows.streams and not rows.to_file)
-    if crowded or not is_terminal(sys.stderr):
-        return contextlib.nullcontext(_still)
-    from apify_tasks_async.cli._progress import progress_bar  # noqa: PLC0415 - rich is slow to import
-
-    return progress_bar()
+_Update = Callable[[int, int], None]
+"""Updates the progress bar: the tasks read so far, and their total."""
 
 
 def list_tasks(options: Options) -> None:
     """Show the tasks."""
     after = read_bookmark(options.after, options.bookmark, desc=options.desc)
-    client = _client(options)
-    with open_rows(options, after) as rows, _bar(options, rows) as advance:
-        _run(options, _walk(client, options, rows, advance))
+    client = _make_client(options)
+    with open_output(options, after) as output, _show_progress(options, output) as update:
+        _run(options, _list(client, options, output, update))
 
 
-async def _walk(client: TasksClient, options: Options, rows: Rows, advance: _Advance) -> None:
-    selection = _selection(options)
-    filtered = options.actor is not None or options.name is not None
-    # With a filter nobody knows yet how much of the list it takes.
-    limit = None if filtered else options.limit
+async def _list(client: TasksClient, options: Options, output: Output, update: _Update) -> None:
+    selection = Selection(options.actor, options.name, options.limit)
+    # With a filter, the number of tasks to read is unknown.
+    limit = None if selection.is_filtered else options.limit
     read, start = 0, None
     pages = client.iter_pages(
         desc=options.desc,
@@ -170,26 +51,27 @@ async def _walk(client: TasksClient, options: Options, rows: Rows, advance: _Adv
         limit=limit,
         page_size=options.page_size,
         exact=options.exact,
-        after=rows.bookmark,
-        on_invalid="skip" if options.skip_invalid else "raise",
+        after=output.bookmark,
+        on_invalid=_on_invalid(options),
     )
     async with client, pages:
         async for page in pages:
-            chosen, looked_at = selection.choose(page.items)
-            rows.show(chosen, page.bookmark if looked_at == len(page) else behind(page, looked_at, rows.bookmark))
-            read += looked_at
+            tasks, examined = selection.select(page.items)
+            whole = examined == len(page)
+            output.write_rows(tasks, page.bookmark if whole else bookmark_after(page, examined, output.bookmark))
+            read += examined
             start = page.offset if start is None else start
-            expected = max(0, page.total - start)
-            advance(read, expected if limit is None else min(limit, expected))
-            if selection.limit == 0:
+            total = max(0, page.total - start)
+            update(read, total if limit is None else min(limit, total))
+            if selection.remaining == 0:
                 return
-    # What was left out at the end of the list is behind it as well.
-    rows.show([], pages.bookmark)
+    # This bookmark also covers invalid tasks that were skipped at the end of the list.
+    output.write_rows([], pages.bookmark)
 
 
 def count(options: Options) -> None:
-    """Show how many tasks there are."""
-    click.echo(_run(options, _count(_client(options))))
+    """Show the number of tasks."""
+    click.echo(_run(options, _count(_make_client(options))))
 
 
 async def _count(client: TasksClient) -> int:
@@ -200,45 +82,83 @@ async def _count(client: TasksClient) -> int:
 def follow(options: Options) -> None:
     """Show the tasks, then each new one."""
     after = read_bookmark(options.after, options.bookmark, desc=False)
-    client = _client(options, endless=True)
-    with open_rows(options, after) as rows:
-        _run(options, _follow(client, options, rows))
+    client = _make_client(options, fail_first=True)
+    with open_output(options, after) as output:
+        _run(options, _follow(client, options, output))
 
 
-async def _follow(client: TasksClient, options: Options, rows: Rows) -> None:
-    selection = _selection(options)
+async def _follow(client: TasksClient, options: Options, output: Output) -> None:
+    selection = Selection(options.actor, options.name, options.limit)
     pages = client.follow_pages(
-        after=rows.bookmark,
+        after=output.bookmark,
         interval=options.interval,
         page_size=options.page_size,
-        on_invalid="skip" if options.skip_invalid else "raise",
+        on_invalid=_on_invalid(options),
     )
     async with client, pages:
         async for page in pages:
-            chosen, _ = selection.choose(page.items)
-            rows.show(chosen, page.bookmark)
+            tasks, _ = selection.select(page.items)
+            output.write_rows(tasks, page.bookmark)
 
 
 def demo(options: Options, *, tasks: int, latency: float) -> None:
-    """Show the tasks of a server of our own."""
-    from apify_tasks_async.testing import FakeApify  # noqa: PLC0415 - nobody else needs it
+    """Start a fake server, and show its tasks."""
+    from apify_tasks_async.testing import FakeApify  # noqa: PLC0415 - only the demo needs it
 
-    # Outside of the event loop, in which Ctrl-C would have to wait until they are all made.
+    # Created outside the event loop, where Ctrl-C would have to wait until all tasks exist.
     api = FakeApify(tasks=tasks, latency=latency)
-    with open_rows(options, None) as rows, _bar(options, rows) as advance:
-        summary = _run(options, _demo(api, options, rows, advance))
-    say(summary)
+    with open_output(options, None) as output, _show_progress(options, output) as update:
+        summary = _run(options, _demo(api, options, output, update))
+    print_message(summary)
 
 
-async def _demo(api: FakeApify, options: Options, rows: Rows, advance: _Advance) -> str:
+async def _demo(api: FakeApify, options: Options, output: Output, update: _Update) -> str:
     async with api:
         client = TasksClient(api.token, base_url=api.url, concurrency=options.concurrency)
         started = time.perf_counter()
-        await _walk(client, options, rows, advance)
+        await _list(client, options, output, update)
         elapsed = time.perf_counter() - started
-        requests = client.stats.requests
-    return f"{_counted(rows.shown, 'task')} in {_counted(requests, 'request')}, {elapsed:.2f} seconds"
+    tasks, requests = _pluralize(output.count, "task"), _pluralize(client.stats.requests, "request")
+    return f"{tasks} in {requests}, {elapsed:.2f} seconds"
 
 
-def _counted(number: int, what: str) -> str:
-    return f"{number:,} {what}" if number == 1 else f"{number:,} {what}s"
+def _make_client(options: Options, *, fail_first: bool = False) -> TasksClient:
+    try:
+        return TasksClient(
+            read_token(options.token_file),
+            base_url=options.base_url,
+            timeout=options.timeout,
+            concurrency=options.concurrency,
+            on_attempt=AttemptReporter(options, fail_first=fail_first),
+        )
+    except ConfigurationError as error:
+        # The token is checked already, so the base URL is wrong.
+        raise click.UsageError(replace_argument_names(str(error))) from None
+
+
+def _run(options: Options, work: Coroutine[Any, Any, _Result]) -> _Result:
+    with log_to_stderr(verbose=options.verbose):
+        return run_async(work)
+
+
+def _on_invalid(options: Options) -> Literal["raise", "skip"]:
+    return "skip" if options.skip_invalid else "raise"
+
+
+def _show_progress(options: Options, output: Output) -> AbstractContextManager[_Update]:
+    """Show a progress bar if stderr is a terminal and nothing else writes to it meanwhile."""
+    # Rows in a pipe usually end up on the same terminal.
+    disturbed = options.quiet or options.verbose or (output.streams and not output.is_file)
+    if disturbed or not is_terminal(sys.stderr):
+        return contextlib.nullcontext(_ignore_progress)
+    from apify_tasks_async.cli._progress import progress_bar  # noqa: PLC0415 - rich is slow to import
+
+    return progress_bar()
+
+
+def _ignore_progress(_read: int, _total: int) -> None:
+    """Update no bar."""
+
+
+def _pluralize(number: int, noun: str) -> str:
+    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"

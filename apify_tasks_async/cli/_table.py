@@ -1,4 +1,4 @@
-"""A table for people."""
+"""A table that fits the terminal."""
 
 from __future__ import annotations
 
@@ -14,123 +14,138 @@ from rich.console import Console
 from rich.text import Text
 
 from apify_tasks_async import Task
-from apify_tasks_async.cli._output import cell
+from apify_tasks_async.cli._columns import Column
 from apify_tasks_async.cli._text import printable
 
 __all__ = ["Table"]
 
-_GAP = "  "
-_TIMES = ("created", "modified")
-_NUMBERS = ("runs",)
-_WHOLE = ("id", "user_id", "act_id", *_NUMBERS, *_TIMES)
-"""What is never cut: a part of an id is of no use, and a part of a number is another number."""
-_LEGIBLE = 12
-"""How wide the others stay at least."""
+_SEPARATOR = "  "
+_MINIMUM_TEXT_WIDTH = 12
+"""A text is truncated to this width at least."""
 
 
 @attrs.define(eq=False)
-class _Column:
-    name: str
+class _TableColumn:
+    """A column with its cells and its current width, in terminal cells: a wide character takes two."""
+
+    column: Column
     title: str = attrs.field(init=False)
     cells: list[str] = attrs.field(init=False, factory=list[str])
     width: int = attrs.field(init=False, default=0)
 
     def __attrs_post_init__(self) -> None:
-        self.title = printable(f"{self.name} (UTC)" if self.name in _TIMES else self.name)
+        self.title = printable(self.column.title)
 
     @property
-    def least(self) -> int:
-        """How narrow it may become."""
-        return self.width if self.name in _WHOLE else min(self.width, _LEGIBLE)
+    def minimum_width(self) -> int:
+        return min(self.width, _MINIMUM_TEXT_WIDTH) if self.column.can_truncate else self.width
 
-    def widen(self) -> None:
-        """Make it as wide as its widest cell."""
+    @property
+    def spare_width(self) -> int:
+        """By how much the column can shrink."""
+        return self.width - self.minimum_width
+
+    def fit_cells(self) -> None:
+        """Make the column as wide as its widest cell."""
         self.width = max(cell_len(self.title), max(map(cell_len, self.cells), default=0))
 
-    def leave_out_hours(self) -> None:
-        """Show the day only."""
-        if self.name in _TIMES:
-            self.title = self.name
+    def drop_hours(self) -> None:
+        """Shorten times to dates."""
+        if self.column.is_time:
+            self.title = self.column.name
             self.cells = [text[: len("2026-12-31")] for text in self.cells]
-            self.widen()
+            self.fit_cells()
 
-    def fitted(self, text: str) -> str:
-        """Return the text, exactly as wide as the column."""
+    def format_cell(self, text: str) -> str:
+        """Return the text, padded or truncated to the width."""
         if cell_len(text) > self.width:
             return f"{set_cell_size(text, self.width - 1)}…"
         padding = " " * (self.width - cell_len(text))
-        return padding + text if self.name in _NUMBERS else text + padding
+        return padding + text if self.column.is_number else text + padding
 
 
 class Table:
-    """As wide as the terminal at most. Its columns fit its rows, so that it needs all of them before the first.
+    """A table at most as wide as the terminal. It needs all rows to compute the widths, so it prints at the end.
 
-    rich has tables too. They take half a millisecond for a row: a minute for a hundred thousand tasks.
+    rich's own table takes half a millisecond per row: a minute for 100,000 tasks.
     """
 
     streams = False
 
-    def __init__(self, columns: Sequence[str], *, headers: bool, terminal: bool) -> None:
-        self._columns = [_Column(name) for name in columns]
+    def __init__(self, columns: Sequence[Column], *, headers: bool, terminal: bool) -> None:
+        self._columns = [_TableColumn(column) for column in columns]
         self._headers = headers
         self._terminal = terminal
 
-    def head(self) -> str:
-        """Return nothing: how wide the columns are is not yet known."""
+    def format_header(self) -> str:
+        """Return nothing: the widths are not known yet."""
         return ""
 
-    def rows(self, tasks: Sequence[Task]) -> str:
-        """Put the tasks into the table, and return nothing yet."""
+    def format_rows(self, tasks: Sequence[Task]) -> str:
+        """Collect the cells, and return nothing yet."""
         for column in self._columns:
-            column.cells += (_text(cell(task, column.name)) for task in tasks)
+            column.cells += (_format_value(column.column.value(task)) for task in tasks)
         return ""
 
-    def tail(self) -> str:
-        """Return the table."""
+    def format_footer(self) -> str:
+        """Return the whole table."""
         for column in self._columns:
-            column.widen()
-        # Where nobody looks there is no width to fit, and nothing may be cut off.
-        columns = _fit(self._columns, shutil.get_terminal_size().columns) if self._terminal else self._columns
+            column.fit_cells()
+        # Not a terminal: do not truncate.
+        columns = _fit_columns(self._columns, shutil.get_terminal_size().columns) if self._terminal else self._columns
         text = io.StringIO()
         if self._headers:
-            console = Console(file=text, force_terminal=self._terminal)
-            console.print(Text(_line(columns, [column.title for column in columns]), style="bold"), soft_wrap=True)
-            text.write(f"{_line(columns, ['─' * column.width for column in columns])}\n")
+            self._write_header(columns, text)
         rows = zip(*(column.cells for column in columns), strict=True)
-        text.writelines(f"{_line(columns, row)}\n" for row in rows)
+        text.writelines(f"{_format_line(columns, row)}\n" for row in rows)
         if len(columns) < len(self._columns):
-            left_out = [column.title for column in self._columns if column not in columns]
-            text.write(f"(too narrow for {', '.join(left_out)})\n")
+            dropped = [column.title for column in self._columns if column not in columns]
+            text.write(f"(too narrow for {', '.join(dropped)})\n")
         return text.getvalue()
 
+    def _write_header(self, columns: Sequence[_TableColumn], text: io.StringIO) -> None:
+        console = Console(file=text, force_terminal=self._terminal)
+        titles = _format_line(columns, [column.title for column in columns])
+        console.print(Text(titles, style="bold"), soft_wrap=True)
+        text.write(f"{_format_line(columns, ['─' * column.width for column in columns])}\n")
 
-def _fit(columns: Sequence[_Column], most: int) -> Sequence[_Column]:
-    """Make the columns fit together, and return those that there is room for.
 
-    The hours give way first, then long texts, then the columns from the right, but not the id of the task.
+def _fit_columns(columns: Sequence[_TableColumn], maximum: int) -> Sequence[_TableColumn]:
+    """Fit the columns into the width, and return those that remain.
+
+    There are three steps, each taken only if needed: times lose their hours; texts shrink; columns are dropped from the
+    right, the id last.
     """
-    if _excess(columns, most) > 0:
+    if _overflow(columns, maximum) > 0:
         for column in columns:
-            column.leave_out_hours()
-    columns = list(columns)
-    while len(columns) > 1 and _excess(columns, most) > sum(column.width - column.least for column in columns):
-        columns.remove(next((column for column in reversed(columns) if column.name != "id"), columns[-1]))
-    for _ in range(_excess(columns, most)):
-        widest = max(columns, key=lambda column: (column.width > column.least, column.width))
-        # Nothing is left that may shrink: then the terminal wraps the lines.
-        widest.width = max(widest.width - 1, widest.least)
-    return columns
+            column.drop_hours()
+    remaining = list(columns)
+    while len(remaining) > 1 and _overflow(remaining, maximum) > sum(column.spare_width for column in remaining):
+        remaining.remove(_next_to_drop(remaining))
+    _shrink_columns(remaining, _overflow(remaining, maximum))
+    return remaining
 
 
-def _excess(columns: Sequence[_Column], most: int) -> int:
-    return sum(column.width for column in columns) + len(_GAP) * (len(columns) - 1) - most
+def _next_to_drop(columns: Sequence[_TableColumn]) -> _TableColumn:
+    return next((column for column in reversed(columns) if column.column.name != "id"), columns[-1])
 
 
-def _line(columns: Sequence[_Column], texts: Sequence[str]) -> str:
-    return _GAP.join(column.fitted(text) for column, text in zip(columns, texts, strict=True)).rstrip()
+def _shrink_columns(columns: Sequence[_TableColumn], excess: int) -> None:
+    """Take the excess from the widest columns. If no column can shrink any more, the terminal wraps the lines."""
+    for _ in range(excess):
+        widest = max(columns, key=lambda column: (column.spare_width > 0, column.width))
+        widest.width = max(widest.width - 1, widest.minimum_width)
 
 
-def _text(value: Any) -> str:
+def _overflow(columns: Sequence[_TableColumn], maximum: int) -> int:
+    return sum(column.width for column in columns) + len(_SEPARATOR) * (len(columns) - 1) - maximum
+
+
+def _format_line(columns: Sequence[_TableColumn], texts: Sequence[str]) -> str:
+    return _SEPARATOR.join(column.format_cell(text) for column, text in zip(columns, texts, strict=True)).rstrip()
+
+
+def _format_value(value: Any) -> str:
     match value:
         case None:
             return ""

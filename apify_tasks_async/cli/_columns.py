@@ -1,0 +1,98 @@
+"""The columns of a table, CSV or TSV: the only module that knows what a column is."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from operator import attrgetter
+from typing import Any
+
+import attrs
+
+from apify_tasks_async import Task
+
+__all__ = ["COLUMN_NAMES", "DEFAULT_COLUMNS", "Column", "parse_columns"]
+
+_EXTRA = "extra."
+
+DEFAULT_COLUMNS = "id,name,actor,runs,created,modified"
+
+
+@attrs.frozen
+class Column:
+    """A column: its name, its value for a task, and how a table may show it."""
+
+    name: str
+    """The name in `--columns` and in the header of CSV and TSV."""
+
+    value: Callable[[Task], Any]
+    """Returns the value of a task; `None` leaves the cell empty."""
+
+    is_time: bool = attrs.field(default=False, kw_only=True)
+    """Whether a table may shorten the value to the date."""
+
+    is_number: bool = attrs.field(default=False, kw_only=True)
+    """Whether a table aligns it to the right."""
+
+    can_truncate: bool = attrs.field(default=True, kw_only=True)
+    """Whether a table may truncate it. A part of an id is useless, and a part of a number is another number."""
+
+    @property
+    def title(self) -> str:
+        """The header in a table."""
+        return f"{self.name} (UTC)" if self.is_time else self.name
+
+
+def parse_columns(text: str) -> tuple[Column, ...]:
+    """Return the columns of a comma-separated list of names.
+
+    Raises:
+        ValueError: A name is unknown.
+    """
+    return tuple(_find_column(name.strip()) for name in text.split(","))
+
+
+def _find_column(name: str) -> Column:
+    if name.startswith(_EXTRA):
+        return Column(name, lambda task: task.extra.get(name.removeprefix(_EXTRA)))
+    if name not in _COLUMNS:
+        raise ValueError(f"{name!r} is none of {', '.join(COLUMN_NAMES)}, {_EXTRA}NAME")
+    return _COLUMNS[name]
+
+
+def _actor(task: Task) -> str:
+    if task.act_name is None:
+        return task.act_id
+    return f"{task.act_username}/{task.act_name}" if task.act_username is not None else task.act_name
+
+
+def _id_column(name: str) -> Column:
+    return Column(name, attrgetter(name), can_truncate=False)
+
+
+def _text_column(name: str) -> Column:
+    return Column(name, attrgetter(name))
+
+
+def _time_column(name: str, field: str) -> Column:
+    return Column(name, attrgetter(field), is_time=True, can_truncate=False)
+
+
+_COLUMNS = {
+    column.name: column
+    for column in (
+        _id_column("id"),
+        _text_column("name"),
+        Column("actor", _actor),
+        Column("runs", lambda task: task.stats and task.stats.total_runs, is_number=True, can_truncate=False),
+        _time_column("created", "created_at"),
+        _time_column("modified", "modified_at"),
+        _text_column("username"),
+        _id_column("user_id"),
+        _id_column("act_id"),
+        _text_column("act_name"),
+        _text_column("act_username"),
+    )
+}
+
+COLUMN_NAMES = tuple(_COLUMNS)
+"""The names that `--columns` takes, besides `extra.NAME`."""

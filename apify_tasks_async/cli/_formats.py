@@ -1,0 +1,166 @@
+"""The output formats: each turns tasks into text."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from collections.abc import Callable, Sequence
+from typing import Protocol
+
+import msgspec
+
+from apify_tasks_async import Task, converter
+from apify_tasks_async.cli._columns import Column
+from apify_tasks_async.cli._text import escape_json, printable
+
+__all__ = ["Format", "make_format"]
+
+
+class Format(Protocol):
+    """Turns tasks into text. Its methods are called in this order: header, rows (any number of times), footer."""
+
+    streams: bool
+    """Whether rows are printed as they arrive, and not all at the end."""
+
+    def format_header(self) -> str:
+        """Return the text before the first row."""
+        ...
+
+    def format_rows(self, tasks: Sequence[Task]) -> str:
+        """Return the rows of these tasks."""
+        ...
+
+    def format_footer(self) -> str:
+        """Return the text after the last row."""
+        ...
+
+
+class _Lines:
+    """One line per task."""
+
+    streams = True
+
+    def __init__(self, format_task: Callable[[Task], str]) -> None:
+        self._format_task = format_task
+
+    def format_header(self) -> str:
+        return ""
+
+    def format_rows(self, tasks: Sequence[Task]) -> str:
+        return "".join(f"{self._format_task(task)}\n" for task in tasks)
+
+    def format_footer(self) -> str:
+        return ""
+
+
+class _JsonArray:
+    """One JSON array. The footer closes it even if the list ends early, so that it can be parsed."""
+
+    streams = True
+
+    def __init__(self) -> None:
+        self._separator = "\n"
+
+    def format_header(self) -> str:
+        return "["
+
+    def format_rows(self, tasks: Sequence[Task]) -> str:
+        text: list[str] = []
+        for task in tasks:
+            text += self._separator, _to_json(task)
+            self._separator = ",\n"
+        return "".join(text)
+
+    def format_footer(self) -> str:
+        return "\n]\n"
+
+
+class _Tsv:
+    """Tab-separated values. Tab, newline, backslash and other control characters are escaped."""
+
+    streams = True
+
+    def __init__(self, columns: Sequence[Column], *, headers: bool) -> None:
+        self._columns = columns
+        self._headers = headers
+
+    def format_header(self) -> str:
+        return self._format_line([column.name for column in self._columns]) if self._headers else ""
+
+    def format_rows(self, tasks: Sequence[Task]) -> str:
+        return "".join(self._format_line([_format_value(task, column) for column in self._columns]) for task in tasks)
+
+    def format_footer(self) -> str:
+        return ""
+
+    def _format_line(self, cells: Sequence[str]) -> str:
+        return "\t".join(map(_escape, cells)) + "\n"
+
+
+_FORMULA_PREFIXES = ("=", "+", "-", "@", "\t", "\r", "\n", "\uff1d", "\uff0b", "\uff0d", "\uff20")
+"""A spreadsheet runs a cell that begins with one of these as a formula. The last four are full-width = + - @.
+
+https://owasp.org/www-community/attacks/CSV_Injection
+"""
+
+
+class _Csv(_Tsv):
+    """RFC 4180. Control characters are kept in a file, and escaped on a terminal."""
+
+    def __init__(self, columns: Sequence[Column], *, headers: bool, terminal: bool) -> None:
+        super().__init__(columns, headers=headers)
+        self._terminal = terminal
+
+    def _format_line(self, cells: Sequence[str]) -> str:
+        text = io.StringIO()
+        safe = list(map(self._make_safe, cells))
+        # A spreadsheet may split at ; or tab, depending on the country. Quotes keep it from finding a formula there.
+        needs_quotes = any(";" in cell or "\t" in cell for cell in safe)
+        csv.writer(text, quoting=csv.QUOTE_ALL if needs_quotes else csv.QUOTE_MINIMAL).writerow(safe)
+        return text.getvalue()
+
+    def _make_safe(self, text: str) -> str:
+        harmless = f"'{text}" if text.startswith(_FORMULA_PREFIXES) else text
+        return printable(harmless) if self._terminal else harmless
+
+
+def _to_json(task: Task) -> str:
+    return escape_json(msgspec.json.encode(converter.unstructure(task)))
+
+
+def _format_value(task: Task, column: Column) -> str:
+    value = converter.unstructure(column.value(task))
+    if value is None:
+        return ""
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+
+
+def _escape(text: str) -> str:
+    return printable(text.replace("\\", "\\\\"))
+
+
+def make_format(name: str, columns: Sequence[Column], *, headers: bool, terminal: bool) -> Format:
+    """Return the format.
+
+    Args:
+        name: The name in `--output`.
+        columns: The columns of a table, CSV or TSV.
+        headers: Whether to print the column names.
+        terminal: Whether the output goes to a terminal.
+    """
+    match name:
+        case "table":
+            from apify_tasks_async.cli._table import Table  # noqa: PLC0415 - rich is slow to import
+
+            return Table(columns, headers=headers, terminal=terminal)
+        case "json":
+            return _JsonArray()
+        case "jsonl":
+            return _Lines(_to_json)
+        case "csv":
+            return _Csv(columns, headers=headers, terminal=terminal)
+        case "name":
+            return _Lines(lambda task: _escape(task.name))
+        case _:
+            return _Tsv(columns, headers=headers)

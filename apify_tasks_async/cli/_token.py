@@ -1,0 +1,49 @@
+"""The token: where it is read from, and whether it can be one."""
+
+from __future__ import annotations
+
+import os
+import re
+
+import click
+
+from apify_tasks_async.cli._exit import TokenFailure
+
+__all__ = ["read_token"]
+
+_TOKEN_LIKE = re.compile(r"\w{16,}")
+"""Matches a token. The name of a token file usually holds a dot or a slash."""
+
+
+def read_token(path: str | None) -> str:
+    """Return the token in the file, or in the variable APIFY_TOKEN.
+
+    Args:
+        path: The file; `-` for standard input, `None` for the variable.
+
+    Raises:
+        TokenFailure: The token is missing or invalid.
+    """
+    if path is None:
+        text, source, missing = os.environ.get("APIFY_TOKEN", ""), "APIFY_TOKEN", "no token"
+    else:
+        text, source, missing = _read_file(path), f"--token-file {path}", f"no token in --token-file {path}"
+    token = text.strip()
+    if not token:
+        raise TokenFailure(missing)
+    if not (token.isascii() and token.isprintable()) or " " in token:
+        # The message leaves the text out: it may be a real token with a typing error.
+        raise TokenFailure(f"what is in {source} is no token: a token is letters, digits and underscores")
+    return token
+
+
+def _read_file(path: str) -> str:
+    try:
+        with click.open_file(path, encoding="utf-8", errors="replace") as file:
+            return str(file.read())
+    except OSError as error:
+        if _TOKEN_LIKE.fullmatch(path):
+            message = "it takes the name of a file that holds the token, not the token."
+        else:
+            message = f"cannot read {path!r}: {error.strerror}."
+        raise click.BadParameter(message, param_hint="'--token-file'") from None
