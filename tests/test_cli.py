@@ -330,7 +330,7 @@ def test_a_task_that_is_none_can_be_left_out(api: FakeApify, apify_tasks: Comman
     ended = apify_tasks("list", "-o", "name")
     assert (1, names[:1]) == (ended.code, ended.lines)
     assert ended.err.startswith("apify-tasks: error: ")
-    assert ended.err.endswith("; pass --skip-invalid to leave such tasks out\n")
+    assert ended.err.endswith("; pass --skip-invalid to skip such tasks\n")
     skipping = apify_tasks("list", "-o", "name", "--skip-invalid")
     assert (0, [names[0], names[2]]) == (skipping.code, skipping.lines)
     assert skipping.err.startswith("apify-tasks: warning: left out: ")
@@ -414,7 +414,7 @@ def test_what_was_shown_is_behind_the_bookmark(api: FakeApify, apify_tasks: Comm
     failed = apify_tasks(*arguments)
     assert (1, ["task-0", "task-1"]) == (failed.code, [document["name"] for document in json.loads(failed.out)])
     note, error = failed.err.splitlines()
-    assert f"apify-tasks: the bookmark is in '{file}': carry on with --after" == note
+    assert f"apify-tasks: the bookmark is in '{file}'; pass it to --after to continue" == note
     assert error.startswith("apify-tasks: error: ")
     rest = apify_tasks(*arguments)
     assert (0, ["task-2", "task-3", "task-4"]) == (rest.code, [document["name"] for document in json.loads(rest.out)])
@@ -606,7 +606,9 @@ def test_no_token(apify_tasks: CommandLine, monkeypatch: pytest.MonkeyPatch, var
     assert Ended(4, "", f"apify-tasks: error: no token; {WHERE_TOKENS_ARE}\n") == apify_tasks("list")
 
 
-@pytest.mark.parametrize(("text", "problem"), [("", "no token in "), ("sécret", "what is in "), ("a b", "what is in ")])
+@pytest.mark.parametrize(
+    ("text", "problem"), [("", "no token in "), ("sécret", "--token-file "), ("a b", "--token-file ")]
+)
 def test_a_file_without_a_token(apify_tasks: CommandLine, tmp_path: Path, text: str, problem: str) -> None:
     """What cannot be a token is not sent, nor shown."""
     (tmp_path / "token").write_text(text, encoding="utf-8")
@@ -631,7 +633,7 @@ def test_a_token_is_no_argument(api: FakeApify, apify_tasks: CommandLine, argume
     """It is said where a token goes instead, without showing it once more."""
     ended = apify_tasks(*arguments)
     assert (2, "", []) == (ended.code, ended.out, api.requests)
-    assert "error: a token does not go into the command line" in ended.err
+    assert "error: do not pass the token on the command line" in ended.err
     assert "set APIFY_TOKEN or pass --token-file\n" in ended.err
     assert "secret" not in ended.err
 
@@ -688,9 +690,9 @@ def a(kind: type[ApifyTasksError], **fields: Any) -> ApifyTasksError:
         ),
         ("list", a(ResponseTooLargeError), "it failed; lower --page-size"),
         ("count", a(ResponseTooLargeError), "it failed"),
-        ("list", a(InvalidTaskError), "it failed; pass --skip-invalid to leave such tasks out"),
+        ("list", a(InvalidTaskError), "it failed; pass --skip-invalid to skip such tasks"),
         ("count", a(InvalidTaskError), "it failed"),
-        ("list", a(DriftError), "it failed; raise --page-size or try again when the list is quieter"),
+        ("list", a(DriftError), "it failed; raise --page-size or try again when the list changes less"),
         (
             "list",
             a(BadRequestError, status=400),
@@ -746,21 +748,21 @@ def test_an_error_of_the_api_is_one_line(api: FakeApify, apify_tasks: CommandLin
         ((), "Usage: apify-tasks"),
         (("nonsense",), "No such command 'nonsense'"),
         (("list", "--tokens", "secret"), "No such option"),
-        (("list", "--columns", "id,nonsense"), "'nonsense' is none of id, name, actor"),
-        (("list", "--columns", ""), "'' is none of"),
+        (("list", "--columns", "id,nonsense"), "unknown column 'nonsense'; choose from id, name, actor"),
+        (("list", "--columns", ""), "unknown column ''"),
         (("list", "-L", "0"), "0 is not in the range"),
         (("list", "-o", "xml"), "'xml' is not one of"),
         (("list", "--page-size", "1001"), "1001 is not in the range"),
-        (("list", "--timeout", "nan"), "'nan' is no number of seconds"),
-        (("list", "--timeout", "inf"), "'inf' is no number of seconds"),
+        (("list", "--timeout", "nan"), "'nan' is not a finite number"),
+        (("list", "--timeout", "inf"), "'inf' is not a finite number"),
         (("list", "--timeout", "0"), "0.0 is not in the range"),
-        (("list", "--exact", "--page-size", "3"), "--exact needs a --page-size of 4 at least"),
-        (("follow", "--page-size", "3"), "follow needs a --page-size of 4 at least"),
-        (("list", "--after", "none", "--offset", "1"), "goes without --offset"),
-        (("list", "--after", "none"), "there is no file 'none'"),
-        (("list", "--after", "none", "--bookmark", "other"), "there is no file 'none'"),
-        (("list", "--bookmark", os.devnull), "is not a file"),
-        (("list", "--bookmark", "none/bookmark"), "in no directory that exists"),
+        (("list", "--exact", "--page-size", "3"), "--exact needs a --page-size of at least 4"),
+        (("follow", "--page-size", "3"), "follow needs a --page-size of at least 4"),
+        (("list", "--after", "none", "--offset", "1"), "--offset cannot be combined with --after"),
+        (("list", "--after", "none"), "the file 'none' does not exist"),
+        (("list", "--after", "none", "--bookmark", "other"), "the file 'none' does not exist"),
+        (("list", "--bookmark", os.devnull), "must be a regular file"),
+        (("list", "--bookmark", "none/bookmark"), "in an existing directory"),
         (("list", "--token-file", "none"), "cannot read 'none'"),
         (("list", "--base-url", "ftp://example.com"), "ftp://example.com"),
         (("follow", "-o", "table"), "'table' is not one of"),

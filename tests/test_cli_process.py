@@ -139,7 +139,7 @@ def test_what_was_shown_stays(api: FakeApify, tmp_path: Path, number: int, code:
         process.send_signal(number)
         rest, errors = process.communicate(timeout=SECONDS)
     assert ["my-task-0", "my-task-1"] == [task["name"] for task in json.loads(b"".join([*begun, rest]))]
-    assert (code, f"apify-tasks: the bookmark is in '{file}': carry on with --after\n") == (
+    assert (code, f"apify-tasks: the bookmark is in '{file}'; pass it to --after to continue\n") == (
         process.returncode,
         errors.decode(),
     )

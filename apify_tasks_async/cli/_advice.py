@@ -23,8 +23,8 @@ __all__ = ["replace_argument_names", "to_failure"]
 _TRY_LATER = "try again later"
 _ADVICE: dict[type[ApifyTasksError], tuple[str, ...]] = {
     BadRequestError: ("check the options; if they are as documented, the API has changed",),
-    DriftError: ("raise --page-size", "try again when the list is quieter"),
-    InvalidTaskError: ("pass --skip-invalid to leave such tasks out",),
+    DriftError: ("raise --page-size", "try again when the list changes less"),
+    InvalidTaskError: ("pass --skip-invalid to skip such tasks",),
     RateLimitedError: ("lower --concurrency", _TRY_LATER),
     RequestTimeoutError: ("raise --timeout", "lower --page-size", _TRY_LATER),
     ResponseTooLargeError: ("lower --page-size",),

@@ -29,7 +29,7 @@ def read_bookmark(path: Path | None, target: Path | None, *, desc: bool) -> Book
     except FileNotFoundError:
         if target is not None and _resolve(path) == _resolve(target):
             return None
-        raise _unusable(f"there is no file {str(path)!r}.") from None
+        raise _unusable(f"the file {str(path)!r} does not exist.") from None
     except (OSError, ValueError) as error:
         raise _unusable(f"cannot read {str(path)!r}: {error}.") from None
     if bookmark.desc != desc:
@@ -66,7 +66,7 @@ class BookmarkFile:
         self._target = _resolve(path)  # keeps a symbolic link
         # Replacing a device such as /dev/null would turn it into a file.
         if not self._target.parent.is_dir() or (self._target.exists() and not self._target.is_file()):
-            message = f"{str(path)!r} is not a file, or in no directory that exists."
+            message = f"{str(path)!r} must be a regular file in an existing directory."
             raise click.BadParameter(message, param_hint="'--bookmark'")
 
     def write(self, bookmark: Bookmark) -> None:

@@ -55,7 +55,7 @@ def _find_column(name: str) -> Column:
     if name.startswith(_EXTRA):
         return Column(name, lambda task: task.extra.get(name.removeprefix(_EXTRA)))
     if name not in _COLUMNS:
-        raise ValueError(f"{name!r} is none of {', '.join(COLUMN_NAMES)}, {_EXTRA}NAME")
+        raise ValueError(f"unknown column {name!r}; choose from {', '.join(COLUMN_NAMES)}, {_EXTRA}NAME")
     return _COLUMNS[name]
 
 

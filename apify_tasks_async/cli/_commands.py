@@ -62,20 +62,20 @@ def _show_version(context: click.Context, _parameter: click.Parameter, wanted: b
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
     epilog="""\b
 Examples:
-  apify-tasks list                             a table of all tasks
-  apify-tasks list --desc -L 10                the ten newest
-  apify-tasks list -o jsonl | jq -r .name      for other programs
-  apify-tasks list --after b --bookmark b      what is new since last time
-  apify-tasks demo                             without a token or a network
+  apify-tasks list                             all tasks, as a table
+  apify-tasks list --desc -L 10                the ten newest tasks
+  apify-tasks list -o jsonl | jq -r .name      input for another program
+  apify-tasks list --after b --bookmark b      new tasks since the last run
+  apify-tasks demo                             no token or network needed
 
 \b
-Completion, in bash (zsh and fish have their own: zsh_source, fish_source):
+Shell completion for bash (for zsh or fish: zsh_source or fish_source):
   eval "$(_APIFY_TASKS_COMPLETE=bash_source apify-tasks)"
 
 \b
 Exit codes:
-  0 done, 1 API or network, 2 usage, 4 authentication, 130 Ctrl-C, 141 closed pipe,
-  143 SIGTERM""",
+  0 success, 1 API or network error, 2 usage error, 4 authentication error,
+  130 Ctrl-C, 141 closed pipe, 143 SIGTERM""",
 )
 @click.option(
     "--version", is_flag=True, is_eager=True, expose_value=False, callback=_show_version, help="Show the version."
@@ -84,8 +84,8 @@ Exit codes:
 def cli() -> None:
     """List your Apify tasks.
 
-    The token comes from the variable APIFY_TOKEN or from --token-file. Apify Console > Settings > API & Integrations
-    shows it.
+    Set the variable APIFY_TOKEN to your token, or pass --token-file. Apify Console > Settings > API & Integrations
+    shows your tokens.
     """
 
 
@@ -93,28 +93,29 @@ def cli() -> None:
     "list",
     epilog="""\b
 Formats:
-  table  fitted to the terminal; the default there; shown when all is there;
-         columns without room are left out, ids are never cut
-  json   one array of the API's own documents
-  jsonl  the same, a document on each line
-  csv    RFC 4180; a cell that begins with = + - @ tab or CR gets an apostrophe
-         in front, so that no spreadsheet takes it for a formula; the other
-         formats hold every name as it is
-  tsv    the default elsewhere; tab, newline and backslash are \\t \\n \\\\
-  name   a name on each line
+  table  fits the terminal, and is the default there; printed once all tasks
+         are read; columns that do not fit are dropped, ids are not truncated
+  json   one array of the API's documents
+  jsonl  one document per line
+  csv    RFC 4180; a cell that begins with = + - @ tab or CR gets a leading
+         apostrophe, so that a spreadsheet does not run it as a formula; the
+         other formats keep names unchanged
+  tsv    the default for a pipe or a file; tab, newline and backslash become
+         \\t \\n \\\\
+  name   one name per line
 
 \b
-With a filter --limit counts the tasks shown, and --offset those of the whole
-list.
+With a filter, --limit counts the tasks shown, but --offset counts the tasks
+of the whole list.
 
 \b
-Rows come as they arrive, except in a table. If the list ends early, rows that
-were shown stay, an array is closed, and the exit code is not 0.
+Rows appear as they arrive, except in a table. If the list ends early, the rows
+shown so far remain, a JSON array is closed, and the exit code is not 0.
 
 \b
 Examples:
   apify-tasks ls --actor apify/web-scraper
-  apify-tasks ls -L 10 --name 'shop-*'         up to ten with such a name
+  apify-tasks ls -L 10 --name 'shop-*'         at most ten matching tasks
   apify-tasks ls -o csv --columns id,name,extra.title > tasks.csv""",
 )
 @format_options(*_LIST_FORMATS)
@@ -127,10 +128,10 @@ Examples:
 @connection_options
 @quiet_option
 def list_command(**options: Any) -> None:
-    """Show the tasks; `ls` for short."""
+    """Show the tasks. `ls` is short for `list`."""
     chosen = Options(**options)
     if chosen.after is not None and chosen.offset:
-        raise click.UsageError("--after says itself where to begin: it goes without --offset.")
+        raise click.UsageError("--offset cannot be combined with --after, which sets the start itself.")
     if chosen.exact:
         _check_page_size("--exact", chosen)
     from apify_tasks_async.cli._run import list_tasks  # noqa: PLC0415 - --help does not need it
@@ -140,7 +141,7 @@ def list_command(**options: Any) -> None:
 
 def _check_page_size(feature: str, options: Options) -> None:
     if options.page_size < MINIMUM_EXACT_PAGE_SIZE:
-        raise click.UsageError(f"{feature} needs a --page-size of {MINIMUM_EXACT_PAGE_SIZE} at least.")
+        raise click.UsageError(f"{feature} needs a --page-size of at least {MINIMUM_EXACT_PAGE_SIZE}.")
 
 
 @cli.command(
@@ -152,7 +153,7 @@ Examples:
 )
 @connection_options
 def count_command(**options: Any) -> None:
-    """Show how many tasks there are."""
+    """Show the number of tasks."""
     from apify_tasks_async.cli._run import count  # noqa: PLC0415 - --help does not need it
 
     count(Options(**options))
@@ -174,7 +175,8 @@ Examples:
 def follow_command(**options: Any) -> None:
     """Show every task once, then each new one as it is created.
 
-    It ends with Ctrl-C, or with its reader. Failures are waited out, except at the very first look.
+    Runs until you press Ctrl-C or the reader closes the pipe. Waits out temporary failures, but exits if the first
+    request fails.
     """
     chosen = Options(**options)
     _check_page_size("follow", chosen)
@@ -190,14 +192,14 @@ Examples:
   apify-tasks demo
   apify-tasks demo --tasks 100000 -o name | wc -l""",
 )
-@click.option("--tasks", type=click.IntRange(min=0), default=2500, show_default=True, help="How many there are.")
+@click.option("--tasks", type=click.IntRange(min=0), default=2500, show_default=True, help="Tasks on the server.")
 @click.option(
     "--latency",
     type=click.FloatRange(min=0, max=60),
     default=0.05,
     show_default=True,
     metavar="SECONDS",
-    help="How long the server thinks.",
+    help="Time until the server responds.",
 )
 @format_options(*_LIST_FORMATS)
 @walk_options
@@ -206,9 +208,9 @@ Examples:
 @quiet_option
 @verbose_option
 def demo_command(tasks: int, latency: float, **options: Any) -> None:
-    """List the tasks of a server that this command starts itself.
+    """Start a local server with example tasks, and list them.
 
-    It needs no token and no network.
+    Needs no token and no network.
     """
     from apify_tasks_async.cli._run import demo  # noqa: PLC0415 - --help does not need it
 

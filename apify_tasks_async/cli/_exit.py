@@ -37,7 +37,7 @@ def print_message(message: str) -> None:
     """Write one line to stderr."""
     if sys.stderr is None:
         return
-    # A token that you paste in the wrong place would be part of the message.
+    # Mask a token that the user pasted in the wrong place.
     line = f"apify-tasks: {printable(_TOKEN_PATTERN.sub('apify_api_***', message))}\n"
     try:
         sys.stderr.write(line)  # not click.echo, which ignores the progress bar

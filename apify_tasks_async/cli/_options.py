@@ -71,7 +71,7 @@ class Seconds(click.FloatRange):
         """Return the number."""
         seconds: float = super().convert(value, param, ctx)
         if not math.isfinite(seconds):
-            self.fail(f"{value!r} is no number of seconds.", param, ctx)
+            self.fail(f"{value!r} is not a finite number.", param, ctx)
         return seconds
 
 
@@ -93,7 +93,7 @@ def _refuse_token(context: click.Context, _parameter: click.Parameter, value: st
     # The message must not repeat the token.
     if value is not None and not context.resilient_parsing:
         raise click.UsageError(
-            "a token does not go into the command line, where `ps` and the shell's history show it; "
+            "do not pass the token on the command line, where `ps` and the shell history show it; "
             "set APIFY_TOKEN or pass --token-file"
         )
 
@@ -121,7 +121,7 @@ def format_options(*names: str, default: str | None = None) -> Callable[[_Comman
             "--output",
             type=click.Choice(names),
             default=default,
-            help=f"How to show the tasks.  [default: {shown_default}]",
+            help=f"Output format.  [default: {shown_default}]",
         ),
         click.option(
             "--columns",
@@ -130,10 +130,10 @@ def format_options(*names: str, default: str | None = None) -> Callable[[_Comman
             shell_complete=_complete_columns,
             default=DEFAULT_COLUMNS,
             show_default=True,
-            help=f"What to show of a task where there are columns: {', '.join(COLUMN_NAMES)}, "
+            help=f"Columns to show, for formats that have columns: {', '.join(COLUMN_NAMES)}, "
             "or extra.NAME for a field that the API added, such as extra.title.",
         ),
-        click.option("--no-headers", "headers", flag_value=False, default=True, help="Leave the column names out."),
+        click.option("--no-headers", "headers", flag_value=False, default=True, help="Omit the column names."),
     )
 
 
@@ -142,19 +142,19 @@ token_option = click.option(
 )
 """A hidden option that explains how to pass the token instead."""
 
-verbose_option = click.option("-v", "--verbose", is_flag=True, help="Say on stderr what is done.")
+verbose_option = click.option("-v", "--verbose", is_flag=True, help="Log to stderr what the client does.")
 
 quiet_option = click.option(
     "-q",
     "--quiet",
     is_flag=True,
-    help="No progress bar, and no word of what is tried again. Both are for a terminal only.",
+    help="Hide the progress bar and the messages about retries. Both appear on a terminal only.",
 )
 
 exact_option = click.option(
     "--exact",
     is_flag=True,
-    help="Every task exactly once, or an error, whatever changes meanwhile. A few more requests.",
+    help="Show every task exactly once or fail, even if the list changes meanwhile. Takes a few more requests.",
 )
 
 offset_option = click.option(
@@ -162,7 +162,7 @@ offset_option = click.option(
     type=click.IntRange(min=0),
     default=0,
     show_default=True,
-    help="Leave so many out at the start.",
+    help="Skip this many tasks at the start of the list.",
 )
 
 interval_option = click.option(
@@ -170,7 +170,7 @@ interval_option = click.option(
     type=Seconds(),
     default=INTERVAL,
     show_default=True,
-    help="From one look to the next.",
+    help="Time between two checks for new tasks.",
 )
 
 connection_options = _combine(
@@ -178,26 +178,28 @@ connection_options = _combine(
         "--token-file",
         type=click.Path(allow_dash=True),
         metavar="FILE",
-        help="Read the token from FILE, - for stdin.  [default: APIFY_TOKEN is used]",
+        help="Read the token from FILE; - means stdin.  [default: read APIFY_TOKEN instead]",
     ),
     token_option,
     click.option(
-        "--base-url", metavar="URL", help=f"Where the API is.  [default: APIFY_API_BASE_URL, else {DEFAULT_BASE_URL}]"
+        "--base-url", metavar="URL", help=f"URL of the API.  [default: APIFY_API_BASE_URL, else {DEFAULT_BASE_URL}]"
     ),
-    click.option("--timeout", type=Seconds(), default=TIMEOUT, show_default=True, help="For one attempt at a page."),
+    click.option(
+        "--timeout", type=Seconds(), default=TIMEOUT, show_default=True, help="Time limit for one attempt at a page."
+    ),
     verbose_option,
 )
 """How to reach the API."""
 
 walk_options = _combine(
-    click.option("-L", "--limit", type=click.IntRange(min=1), help="Show so many tasks at most.  [default: all]"),
+    click.option("-L", "--limit", type=click.IntRange(min=1), help="Show at most this many tasks.  [default: all]"),
     click.option("--desc/--asc", default=False, help="Newest or oldest first.  [default: asc]"),
     click.option(
         "--concurrency",
         type=click.IntRange(min=1),
         default=CONCURRENCY,
         show_default=True,
-        help="Pages at a time.",
+        help="Pages to request at the same time.",
     ),
 )
 """Which part of the list to read, and how."""
@@ -208,12 +210,12 @@ page_options = _combine(
         type=click.IntRange(1, MAX_LIMIT),
         default=PAGE_SIZE,
         show_default=True,
-        help="Tasks in a request.",
+        help="Tasks per request.",
     ),
     click.option(
         "--skip-invalid",
         is_flag=True,
-        help="Leave out tasks that are not as the API documents them, and say so.  [default: end with an error]",
+        help="Skip tasks that do not match the API's documentation, and log a warning.  [default: fail]",
     ),
 )
 """How to read a page."""
@@ -222,12 +224,13 @@ filter_options = _combine(
     click.option(
         "--actor",
         metavar="NAME",
-        help="Only tasks of this Actor: its name, user/name or id. Filtered locally: the whole list is still read.",
+        help="Show only tasks of this Actor: its name, user/name or id. "
+        "The filter is local: the command still reads the whole list.",
     ),
     click.option(
         "--name",
         metavar="GLOB",
-        help="Only tasks with such a name: * is any text, ? any character. Filtered locally, too.",
+        help="Show only tasks whose name matches: * is any text, ? any character. Also a local filter.",
     ),
 )
 """Which tasks to show."""
@@ -235,13 +238,13 @@ filter_options = _combine(
 _FILE = click.Path(dir_okay=False, path_type=Path)
 
 bookmark_options = _combine(
-    click.option("--after", type=_FILE, metavar="FILE", help="Carry on behind the bookmark in FILE."),
+    click.option("--after", type=_FILE, metavar="FILE", help="Continue after the bookmark in FILE."),
     click.option(
         "--bookmark",
         type=_FILE,
         metavar="FILE",
-        help="Keep a bookmark in FILE, behind the rows shown so far. "
-        "Give both the same FILE to see only what is new each time; it may be missing at first.",
+        help="Save a bookmark in FILE, after the rows shown so far. "
+        "Pass the same FILE to --after to see only new tasks each time; it may be missing on the first run.",
     ),
 )
 """Where to start, and where to save the end."""

@@ -66,7 +66,7 @@ class Output:
             self._write(self._format.format_footer())
             self._save_bookmark()
         if error is not None and self._started and self._bookmark_file is not None and self.bookmark is not None:
-            print_message(f"the bookmark is in {str(self._bookmark_file.path)!r}: carry on with --after")
+            print_message(f"the bookmark is in {str(self._bookmark_file.path)!r}; pass it to --after to continue")
 
     def _write(self, text: str) -> None:
         with interruptible():

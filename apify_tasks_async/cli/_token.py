@@ -33,7 +33,7 @@ def read_token(path: str | None) -> str:
         raise TokenFailure(missing)
     if not (token.isascii() and token.isprintable()) or " " in token:
         # The message leaves the text out: it may be a real token with a typing error.
-        raise TokenFailure(f"what is in {source} is no token: a token is letters, digits and underscores")
+        raise TokenFailure(f"{source} does not hold a token: a token consists of letters, digits and underscores")
     return token
 
 
@@ -43,7 +43,7 @@ def _read_file(path: str) -> str:
             return str(file.read())
     except OSError as error:
         if _TOKEN_LIKE.fullmatch(path):
-            message = "it takes the name of a file that holds the token, not the token."
+            message = "pass the name of a file that holds the token, not the token itself."
         else:
             message = f"cannot read {path!r}: {error.strerror}."
         raise click.BadParameter(message, param_hint="'--token-file'") from None
