@@ -1,4 +1,4 @@
-"""The command line: what it shows, in which order, and how it ends. In the process of the test."""
+"""The command line: its output, its messages and its exit codes. Runs in the process of the test."""
 
 from __future__ import annotations
 
@@ -47,14 +47,12 @@ from apify_tasks_async.testing import ABSENT, FakeApify, MalformedItem, Status, 
 
 MOMENT = datetime(2026, 3, 1, 12, 30, tzinfo=UTC)
 NASTY = "\x1b]0;owned\x07\u202e\x9b31m"
-WHERE_TOKENS_ARE = (
-    "set APIFY_TOKEN or pass --token-file; Apify Console > Settings > API & Integrations shows your tokens"
-)
+TOKEN_ADVICE = "set APIFY_TOKEN or pass --token-file; Apify Console > Settings > API & Integrations shows your tokens"
 
 
 @attrs.frozen
-class Ended:
-    """How a command ended, and what it said."""
+class Result:
+    """The exit code and the output of a command."""
 
     code: int
     out: str
@@ -62,16 +60,16 @@ class Ended:
 
     @property
     def lines(self) -> list[str]:
-        """What is on standard output."""
+        """The lines of standard output."""
         return self.out.splitlines()
 
 
-CommandLine = Callable[..., Ended]
+CommandLine = Callable[..., Result]
 
 
 @pytest.fixture
 def api() -> Iterator[FakeApify]:
-    """A server without tasks."""
+    """Return a server without tasks."""
     with FakeApify() as api:
         yield api
 
@@ -84,13 +82,13 @@ def apify_tasks(
     monkeypatch.setenv("APIFY_TOKEN", api.token)
     monkeypatch.setenv("APIFY_API_BASE_URL", api.url)
 
-    def apify_tasks(*arguments: object) -> Ended:
+    def apify_tasks(*arguments: object) -> Result:
         monkeypatch.setattr(sys, "argv", ["apify-tasks", *map(str, arguments)])
         handler = signal.getsignal(signal.SIGINT)
         code = main()
         signal.signal(signal.SIGINT, handler)
         captured = capfdbinary.readouterr()
-        return Ended(code, captured.out.decode(), captured.err.decode())
+        return Result(code, captured.out.decode(), captured.err.decode())
 
     return apify_tasks
 
@@ -100,22 +98,22 @@ def fill(api: FakeApify, count: int) -> list[str]:
     return [api.create_task(name=f"task-{number}").name for number in range(count)]
 
 
-# What is shown
+# Formats
 
 
-def test_tsv_is_the_default_where_there_is_no_terminal(api: FakeApify, apify_tasks: CommandLine) -> None:
-    """The columns of the default say what people ask for, with the times of the wire."""
+def test_tsv_is_the_default_for_a_pipe(api: FakeApify, apify_tasks: CommandLine) -> None:
+    """Without a terminal, `list` prints TSV with the default columns and the times as the API sends them."""
     task = api.create_task(created_at=MOMENT, modified_at=MOMENT, act_username="apify", act_name="web-scraper")
     expected = (
         "id\tname\tactor\truns\tcreated\tmodified\n"
         f"{task.id}\t{task.name}\tapify/web-scraper\t{task.stats and task.stats.total_runs}\t"
         "2026-03-01T12:30:00.000Z\t2026-03-01T12:30:00.000Z\n"
     )
-    assert Ended(0, expected, "") == apify_tasks("list")
+    assert Result(0, expected, "") == apify_tasks("list")
 
 
 def test_ls_is_list(api: FakeApify, apify_tasks: CommandLine) -> None:
-    """`ls` is another name for `list`."""
+    """`ls` is an alias of `list`."""
     fill(api, 3)
     assert apify_tasks("list") == apify_tasks("ls")
 
@@ -128,16 +126,16 @@ def test_ls_is_list(api: FakeApify, apify_tasks: CommandLine) -> None:
         ({"act_id": "i", "act_name": "scraper", "act_username": "apify"}, "apify/scraper"),
     ],
 )
-def test_an_actor_is_shown_as_well_as_it_is_known(
+def test_the_actor_column_takes_what_is_known(
     api: FakeApify, apify_tasks: CommandLine, fields: dict[str, Any], expected: str
 ) -> None:
-    """The column `actor` holds user and name, the name, or the id."""
+    """The column `actor` holds user/name, else the name, else the id."""
     api.create_task(**fields)
     assert [expected] == apify_tasks("list", "--columns", "actor", "--no-headers").lines
 
 
-def test_columns_are_chosen(api: FakeApify, apify_tasks: CommandLine) -> None:
-    """Any field of a task can be a column, those too that this version does not know; what is not there is empty."""
+def test_columns(api: FakeApify, apify_tasks: CommandLine) -> None:
+    """Every field can be a column, also a field unknown to this version. A missing value is an empty cell."""
     api.create_task(name="n", stats=None, username="u", extra={"title": "T", "tags": ["ä", 1], "isPublic": False})
     columns = "name, runs,username,extra.title,extra.tags,extra.isPublic,extra.none"
     expected = ["name\truns\tusername\textra.title\textra.tags\textra.isPublic\textra.none"]
@@ -147,27 +145,27 @@ def test_columns_are_chosen(api: FakeApify, apify_tasks: CommandLine) -> None:
 
 @pytest.mark.parametrize("output", ["json", "jsonl"])
 def test_json_is_what_the_api_sends(api: FakeApify, apify_tasks: CommandLine, output: str) -> None:
-    """`json` is one array, jsonl a document on each line, over pages; both read back as the tasks."""
+    """`json` is one array over all pages, `jsonl` one document per line. The converter reads both back."""
     api.create_task(name=f"ü{NASTY}")
     fill(api, 4)
-    ended = apify_tasks("list", "-o", output, "--page-size", 2)
-    documents = json.loads(ended.out) if output == "json" else list(map(json.loads, ended.lines))
+    result = apify_tasks("list", "-o", output, "--page-size", 2)
+    documents = json.loads(result.out) if output == "json" else list(map(json.loads, result.lines))
     assert list(api.tasks) == [converter.structure(document, Task) for document in documents]
     assert api.tasks[0].extra == converter.structure(documents[0], Task).extra
-    assert [] == [character for character in ended.out if character in NASTY and not character.isprintable()]
+    assert [] == [character for character in result.out if character in NASTY and not character.isprintable()]
 
 
 @pytest.mark.parametrize(
     ("output", "expected"),
     [("json", "[\n]\n"), ("jsonl", ""), ("csv", "id\r\n"), ("tsv", "id\n"), ("name", "")],
 )
-def test_an_empty_list_is_a_list(apify_tasks: CommandLine, output: str, expected: str) -> None:
-    """Without tasks there is an empty array, or the column names."""
-    assert Ended(0, expected, "") == apify_tasks("list", "-o", output, "--columns", "id")
+def test_an_empty_list(apify_tasks: CommandLine, output: str, expected: str) -> None:
+    """Without tasks the output is an empty array, the column names, or nothing."""
+    assert Result(0, expected, "") == apify_tasks("list", "-o", output, "--columns", "id")
 
 
 def test_csv_reads_back_and_holds_no_formula(api: FakeApify, apify_tasks: CommandLine) -> None:
-    """A cell that a spreadsheet would run has an apostrophe in front; all else is as it was."""
+    """A cell that a spreadsheet would run gets a leading apostrophe. All other cells are unchanged."""
     names = ["=1+1", "+1", "-1", "@a", "\t=1", "\r=1", "\n=1", "\uff1d1", "\uff0b1", "\uff0d1", "\uff20a"]
     formulas = len(names)
     names += ['say "a, b"', "two\r\nlines", "C:\\x", "plain=1", "a;=1+1", "a\t=1+1", NASTY]
@@ -179,35 +177,33 @@ def test_csv_reads_back_and_holds_no_formula(api: FakeApify, apify_tasks: Comman
 
 
 @pytest.mark.parametrize("name", ["a;=1+1", "a\t=1+1"])
-def test_csv_is_in_quotes_where_another_country_would_split_it(
-    api: FakeApify, apify_tasks: CommandLine, name: str
-) -> None:
-    """A spreadsheet that splits at semicolons or tabs finds no formula behind one."""
+def test_csv_quotes_cells_with_other_separators(api: FakeApify, apify_tasks: CommandLine, name: str) -> None:
+    """A spreadsheet that splits at semicolons or tabs does not find a formula there."""
     api.create_task(name=name, stats=None)
     api.create_task(name="plain", stats=None)
-    ended = apify_tasks("list", "-o", "csv", "--columns", "name,runs", "--no-headers")
-    assert f'"{name}",""\r\nplain,\r\n' == ended.out
+    result = apify_tasks("list", "-o", "csv", "--columns", "name,runs", "--no-headers")
+    assert f'"{name}",""\r\nplain,\r\n' == result.out
 
 
-def test_tsv_has_a_line_for_each_task(api: FakeApify, apify_tasks: CommandLine) -> None:
-    """Whatever is in a cell, it breaks neither the line nor the columns, and it can be told what it was."""
+def test_tsv_has_one_line_per_task(api: FakeApify, apify_tasks: CommandLine) -> None:
+    """TSV and `name` escape control characters, so that a name breaks no line and can be restored."""
     api.create_task(name=f"a\tb\nc\\t{NASTY}")
     expected = "a\\tb\\nc\\\\t\\x1b]0;owned\\x07\\u202e\\x9b31m"
     assert [expected] == apify_tasks("list", "--columns", "name", "--no-headers").lines
     assert [expected] == apify_tasks("list", "-o", "name").lines
 
 
-def test_a_table_that_nobody_looks_at_is_not_cut(api: FakeApify, apify_tasks: CommandLine) -> None:
-    """Without a terminal there is no width to fit, no colour, and markup in a name is text."""
+def test_a_table_in_a_pipe_is_not_truncated(api: FakeApify, apify_tasks: CommandLine) -> None:
+    """Without a terminal a table has its full width and no colour. Markup in a name is text."""
     api.create_task(name=f"[red]{'x' * 300}", created_at=MOMENT, stats=None)
-    ended = apify_tasks("list", "-o", "table", "--columns", "name,runs,created")
-    heads, _, row = (line for line in ended.lines if line.strip())
+    result = apify_tasks("list", "-o", "table", "--columns", "name,runs,created")
+    heads, _, row = (line for line in result.lines if line.strip())
     assert ["name", "runs", "created", "(UTC)"] == heads.split()
     assert [f"[red]{'x' * 300}", "2026-03-01", "12:30"] == row.split()
 
 
 def table(width: int, monkeypatch: pytest.MonkeyPatch, *, headers: bool) -> list[str]:
-    """Return the lines of a table in a terminal of that width."""
+    """Return the lines of a table in a terminal of this width."""
     monkeypatch.setenv("COLUMNS", str(width))
     monkeypatch.setenv("TERM", "dumb")
     shown = Table(parse_columns("id,name,actor,runs,created"), headers=headers, terminal=True)
@@ -262,14 +258,14 @@ def table(width: int, monkeypatch: pytest.MonkeyPatch, *, headers: bool) -> list
     ],
 )
 def test_a_table_fits(width: int, expected: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
-    """Hours give way first, then long texts, then columns, but never an id. A wide character counts as two."""
+    """Hours are dropped first, then texts truncated, then columns dropped. A wide character counts as two."""
     assert expected == table(width, monkeypatch, headers=True)
     assert expected[2:] == table(width, monkeypatch, headers=False)
 
 
 @pytest.mark.parametrize(("columns", "expected"), [("name,id", ["id"]), ("id,id,runs", ["id"])])
-def test_the_id_stays(columns: str, expected: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
-    """Wherever the column stands, it is the last one to go."""
+def test_the_id_is_dropped_last(columns: str, expected: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    """The id column remains, wherever it stands."""
     monkeypatch.setenv("COLUMNS", "5")
     monkeypatch.setenv("TERM", "dumb")
     shown = Table(parse_columns(columns), headers=True, terminal=True)
@@ -277,24 +273,24 @@ def test_the_id_stays(columns: str, expected: list[str], monkeypatch: pytest.Mon
     assert expected == shown.format_footer().splitlines()[0].split()
 
 
-# Which tasks
+# Which tasks to show
 
 
 def test_a_limit_and_an_offset(api: FakeApify, apify_tasks: CommandLine) -> None:
-    """They mean what they mean in the library."""
+    """`--limit` and `--offset` work as in the library."""
     names = fill(api, 6)
     assert names[2:5] == apify_tasks("list", "-o", "name", "-L", 3, "--offset", 2, "--page-size", 2).lines
 
 
 def test_newest_first(api: FakeApify, apify_tasks: CommandLine) -> None:
-    """`--desc` turns the list round."""
+    """`--desc` shows the newest task first, `--asc` the oldest."""
     names = fill(api, 3)
     assert names[::-1] == apify_tasks("list", "-o", "name", "--desc").lines
     assert names == apify_tasks("list", "-o", "name", "--asc").lines
 
 
 def test_exact(api: FakeApify, apify_tasks: CommandLine) -> None:
-    """`--exact` repeats items at the edges of pages, and shows none twice."""
+    """`--exact` overlaps the pages, and shows no task twice."""
     names = fill(api, 10)
     assert names == apify_tasks("list", "-o", "name", "--exact", "--page-size", 4, "--concurrency", 1).lines
     assert len(api.requests) > 3
@@ -302,7 +298,7 @@ def test_exact(api: FakeApify, apify_tasks: CommandLine) -> None:
 
 @pytest.mark.parametrize("actor", ["scraper", "jane/scraper", "jane~scraper", "id-of-it"])
 def test_the_tasks_of_an_actor(api: FakeApify, apify_tasks: CommandLine, actor: str) -> None:
-    """An Actor can be named in each way that it has a name."""
+    """`--actor` takes the name, user/name, user~name or the id."""
     expected = api.create_task(act_id="id-of-it", act_name="scraper", act_username="jane").name
     api.create_task(act_id="another", act_name="crawler", act_username="jane")
     api.create_task(act_id="unknown", act_name=None, act_username=None)
@@ -310,27 +306,27 @@ def test_the_tasks_of_an_actor(api: FakeApify, apify_tasks: CommandLine, actor: 
 
 
 def test_a_filter_and_a_limit(api: FakeApify, apify_tasks: CommandLine) -> None:
-    """With a filter the limit counts what is shown, and reading ends once it is reached."""
+    """With a filter, the limit counts the tasks shown, and reading stops once it is reached."""
     fill(api, 30)
     arguments = ("list", "-o", "name", "--name", "task-*[05]", "-L", 3, "--page-size", 2, "--concurrency", 1)
     assert ["task-0", "task-5", "task-10"] == apify_tasks(*arguments).lines
     assert len(api.requests) < 15
 
 
-def test_a_filter_that_nothing_passes(api: FakeApify, apify_tasks: CommandLine) -> None:
-    """Nothing to show is no error."""
+def test_a_filter_without_a_match(api: FakeApify, apify_tasks: CommandLine) -> None:
+    """An empty result is not an error. Names match case-sensitively."""
     fill(api, 3)
-    assert Ended(0, "", "") == apify_tasks("list", "-o", "name", "--name", "TASK-*")
+    assert Result(0, "", "") == apify_tasks("list", "-o", "name", "--name", "TASK-*")
 
 
-def test_a_task_that_is_none_can_be_left_out(api: FakeApify, apify_tasks: CommandLine) -> None:
-    """An error says how to leave an invalid task out; then the others are shown, and it is said which one is not."""
+def test_an_invalid_task_can_be_skipped(api: FakeApify, apify_tasks: CommandLine) -> None:
+    """An invalid task is an error that names --skip-invalid. With the option it is skipped, with a warning."""
     names = fill(api, 3)
     api.fail(MalformedItem(1, "createdAt", ABSENT), times=None)
-    ended = apify_tasks("list", "-o", "name")
-    assert (1, names[:1]) == (ended.code, ended.lines)
-    assert ended.err.startswith("apify-tasks: error: ")
-    assert ended.err.endswith("; pass --skip-invalid to skip such tasks\n")
+    result = apify_tasks("list", "-o", "name")
+    assert (1, names[:1]) == (result.code, result.lines)
+    assert result.err.startswith("apify-tasks: error: ")
+    assert result.err.endswith("; pass --skip-invalid to skip such tasks\n")
     skipping = apify_tasks("list", "-o", "name", "--skip-invalid")
     assert (0, [names[0], names[2]]) == (skipping.code, skipping.lines)
     assert skipping.err.startswith("apify-tasks: warning: left out: ")
@@ -340,10 +336,8 @@ def test_a_task_that_is_none_can_be_left_out(api: FakeApify, apify_tasks: Comman
 # Bookmarks
 
 
-def test_what_was_left_out_at_the_end_is_not_seen_again(
-    api: FakeApify, apify_tasks: CommandLine, tmp_path: Path
-) -> None:
-    """A task that is none is behind the bookmark as well, once it was left out."""
+def test_a_bookmark_covers_a_skipped_task(api: FakeApify, apify_tasks: CommandLine, tmp_path: Path) -> None:
+    """The bookmark is after an invalid task that was skipped at the end of the list."""
     fill(api, 2)
     file = tmp_path / "bookmark"
     arguments = ("list", "-o", "name", "--page-size", 1, "--skip-invalid", "--after", file, "--bookmark", file)
@@ -353,11 +347,11 @@ def test_what_was_left_out_at_the_end_is_not_seen_again(
     assert {task.id for task in api.tasks[1:]} == Bookmark.from_json(file.read_text()).ids
 
 
-def test_the_same_file_twice_shows_what_is_new(api: FakeApify, apify_tasks: CommandLine, tmp_path: Path) -> None:
-    """A series of runs shows each task once; the file need not be there at first, and survives a run without news."""
+def test_one_bookmark_file_shows_new_tasks_only(api: FakeApify, apify_tasks: CommandLine, tmp_path: Path) -> None:
+    """A series of runs shows each task once. The file may be missing at first, and a run without new tasks keeps it."""
     file = tmp_path / "bookmark"
     arguments = ("list", "-o", "name", "--after", file, "--bookmark", file)
-    assert Ended(0, "", "") == apify_tasks(*arguments)
+    assert Result(0, "", "") == apify_tasks(*arguments)
     assert not file.exists()
     names = fill(api, 3)
     assert names == apify_tasks(*arguments).lines
@@ -367,8 +361,8 @@ def test_the_same_file_twice_shows_what_is_new(api: FakeApify, apify_tasks: Comm
     assert [file] == list(tmp_path.iterdir())
 
 
-def test_a_bookmark_is_handed_on_without_news(api: FakeApify, apify_tasks: CommandLine, tmp_path: Path) -> None:
-    """A run that reads one file and writes another writes it in any case."""
+def test_a_bookmark_is_copied_without_new_tasks(api: FakeApify, apify_tasks: CommandLine, tmp_path: Path) -> None:
+    """A run that reads one file and writes another always writes it."""
     fill(api, 3)
     apify_tasks("list", "--bookmark", tmp_path / "first")
     assert [] == apify_tasks("list", "-o", "name", "--after", tmp_path / "first", "--bookmark", tmp_path / "next").lines
@@ -381,7 +375,7 @@ def test_a_bookmark_is_handed_on_without_news(api: FakeApify, apify_tasks: Comma
 def test_a_bookmark_in_the_middle_of_a_page(
     api: FakeApify, apify_tasks: CommandLine, tmp_path: Path, *, desc: bool, tied: bool
 ) -> None:
-    """With a filter and a limit nothing is lost or repeated from one run to the next, ties included."""
+    """With a filter and a limit, a series of runs loses and repeats no task, even if creation times are equal."""
     names = []
     for number in range(12):
         fields = {"created_at": MOMENT} if tied else {}
@@ -393,20 +387,20 @@ def test_a_bookmark_in_the_middle_of_a_page(
     expected = [name for name in (names[::-1] if desc else names) if name.startswith("a-")]
     assert [2, 2, 2, 0] == list(map(len, shown))
     together = list(chain.from_iterable(shown))
-    # Nothing is promised of the order of ties.
+    # The API does not define the order of tasks with equal times.
     assert sorted(expected) == sorted(together)
     assert tied or expected == together
 
 
-def test_a_bookmark_before_any_task_was_looked_at(api: FakeApify, apify_tasks: CommandLine, tmp_path: Path) -> None:
-    """A table is shown before its bookmark is kept, and has one too."""
+def test_a_table_saves_a_bookmark(api: FakeApify, apify_tasks: CommandLine, tmp_path: Path) -> None:
+    """A table is printed first, and its bookmark saved after it."""
     fill(api, 3)
     assert 0 == apify_tasks("list", "-o", "table", "--bookmark", tmp_path / "bookmark").code
     assert Bookmark.from_json((tmp_path / "bookmark").read_text()).ids == {api.tasks[-1].id}
 
 
-def test_what_was_shown_is_behind_the_bookmark(api: FakeApify, apify_tasks: CommandLine, tmp_path: Path) -> None:
-    """If a page cannot be had, the rows before it stay, the array is closed, and the bookmark leads to the rest."""
+def test_a_bookmark_survives_an_error(api: FakeApify, apify_tasks: CommandLine, tmp_path: Path) -> None:
+    """After a failed page, the rows before it are a complete array, and the bookmark leads to the rest."""
     fill(api, 5)
     file = tmp_path / "bookmark"
     api.fail(Status(403), offset=2)
@@ -420,8 +414,8 @@ def test_what_was_shown_is_behind_the_bookmark(api: FakeApify, apify_tasks: Comm
     assert (0, ["task-2", "task-3", "task-4"]) == (rest.code, [document["name"] for document in json.loads(rest.out)])
 
 
-def test_a_bookmark_replaces_what_a_link_points_at(api: FakeApify, apify_tasks: CommandLine, tmp_path: Path) -> None:
-    """A symbolic link stays one."""
+def test_a_bookmark_keeps_a_symbolic_link(api: FakeApify, apify_tasks: CommandLine, tmp_path: Path) -> None:
+    """Writing a bookmark through a symbolic link replaces its target, not the link."""
     fill(api, 1)
     (tmp_path / "link").symlink_to(tmp_path / "file")
     apify_tasks("list", "--bookmark", tmp_path / "link")
@@ -432,7 +426,7 @@ def test_a_bookmark_replaces_what_a_link_points_at(api: FakeApify, apify_tasks: 
 def test_a_bookmark_that_cannot_be_written(
     api: FakeApify, apify_tasks: CommandLine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The rows are there, the old bookmark is too, and nothing else."""
+    """If the bookmark cannot be written, the rows are printed, and the old file stays as it was."""
     fill(api, 1)
     file = tmp_path / "bookmark"
     apify_tasks("list", "--bookmark", file)
@@ -445,7 +439,7 @@ def test_a_bookmark_that_cannot_be_written(
     monkeypatch.setattr(os, "replace", refuse)
     monkeypatch.setattr(Path, "replace", refuse)
     message = f"apify-tasks: error: cannot write the bookmark '{file}': No space left on device\n"
-    assert Ended(1, "new\n", message) == apify_tasks("list", "-o", "name", "--after", file, "--bookmark", file)
+    assert Result(1, "new\n", message) == apify_tasks("list", "-o", "name", "--after", file, "--bookmark", file)
     assert [file] == list(tmp_path.iterdir())
     assert before == file.read_bytes()
 
@@ -454,16 +448,14 @@ def test_a_bookmark_that_cannot_be_written(
 
 
 def test_count(api: FakeApify, apify_tasks: CommandLine) -> None:
-    """`count` shows the number that there are, for one request."""
+    """`count` shows the number of tasks, and sends one request."""
     fill(api, 12)
-    assert Ended(0, "12\n", "") == apify_tasks("count")
+    assert Result(0, "12\n", "") == apify_tasks("count")
     assert 1 == len(api.requests)
 
 
-def test_follow_shows_what_comes(
-    api: FakeApify, apify_tasks: CommandLine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """`follow` shows what there is, then what is created, up to an error; the next one carries on behind it."""
+def test_follow_shows_new_tasks(api: FakeApify, apify_tasks: CommandLine, tmp_path: Path) -> None:
+    """`follow` shows the tasks, then each new one, until an error. The next run continues after it."""
     names = fill(api, 3)
     file = tmp_path / "bookmark"
     arguments = ("follow", "-o", "name", "--interval", 0.01, "--after", file, "--bookmark", file)
@@ -475,39 +467,31 @@ def test_follow_shows_what_comes(
             api.fail(Status(403))
 
     api.on_request = change
-    ended = apify_tasks(*arguments)
-    assert (1, names) == (ended.code, ended.lines)
+    result = apify_tasks(*arguments)
+    assert (1, names) == (result.code, result.lines)
     assert Bookmark.from_json(file.read_text()).ids == {api.tasks[-1].id}
     api.create_task(name="newer")
     api.on_request = lambda _: api.fail(Status(403)) if len(api.requests) == 8 else None
     assert ["newer"] == apify_tasks(*arguments).lines
 
 
-def test_follow_takes_only_some(api: FakeApify, apify_tasks: CommandLine) -> None:
-    """A filter works there too, and a task that is none can be left out."""
+def test_follow_filters(api: FakeApify, apify_tasks: CommandLine) -> None:
+    """`follow` has the filters and --skip-invalid too."""
     fill(api, 4)
     api.fail(MalformedItem(2))
     api.fail(Status(403), times=None)
     arguments = ("follow", "--columns", "name", "--interval", 0.01, "--name", "*[123]", "--skip-invalid")
-    ended = apify_tasks(*arguments)
-    assert (1, ["name", "task-1", "task-3"]) == (ended.code, ended.lines)
+    result = apify_tasks(*arguments)
+    assert (1, ["name", "task-1", "task-3"]) == (result.code, result.lines)
 
 
-def test_follow_writes_many_at_once(api: FakeApify, apify_tasks: CommandLine, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What is there already is written in large pieces, each with its bookmark."""
-    names = fill(api, 1200)
-    api.on_request = lambda _: api.fail(Status(403)) if len(api.requests) == 4 else None
-    ended = apify_tasks("follow", "-o", "name", "--interval", 0.01)
-    assert (1, names) == (ended.code, ended.lines)
-
-
-def test_follow_ends_if_it_cannot_begin(api: FakeApify, apify_tasks: CommandLine) -> None:
-    """A first look that fails is an error, since nobody may be there at all; a later one is waited out."""
+def test_follow_fails_if_its_first_request_fails(api: FakeApify, apify_tasks: CommandLine) -> None:
+    """A first request that fails ends the command; a later failure is waited out."""
     api.fail(Status(429, retry_after=3000))
     api.fail(Status(403), times=None)
-    ended = apify_tasks("follow", "--interval", 0.01)
-    assert (1, "") == (ended.code, ended.out)
-    assert ended.err.endswith("; try again in 3,000 s, as the server asks\n")
+    result = apify_tasks("follow", "--interval", 0.01)
+    assert (1, "") == (result.code, result.out)
+    assert result.err.endswith("; try again in 3,000 s, as the server asks\n")
     names = fill(api, 1)
     api.clear_faults()
 
@@ -519,25 +503,25 @@ def test_follow_ends_if_it_cannot_begin(api: FakeApify, apify_tasks: CommandLine
             api.fail(Status(403))
 
     api.on_request = change
-    ended = apify_tasks("follow", "-o", "name", "--interval", 0.01)
-    assert (1, names) == (ended.code, ended.lines)
-    assert "apify-tasks: warning: following goes on in 0.01 s: " in ended.err
+    result = apify_tasks("follow", "-o", "name", "--interval", 0.01)
+    assert (1, names) == (result.code, result.lines)
+    assert "apify-tasks: warning: following goes on in 0.01 s: " in result.err
 
 
 def test_demo(apify_tasks: CommandLine, monkeypatch: pytest.MonkeyPatch) -> None:
-    """`demo` needs no token, and says what it did."""
+    """`demo` needs no token, and ends with a summary."""
     monkeypatch.delenv("APIFY_TOKEN")
-    ended = apify_tasks("demo", "--tasks", 1500, "--latency", 0, "-o", "name", "--desc", "-L", 1200)
-    assert (0, 1200) == (ended.code, len(ended.lines))
-    assert ended.err.startswith("apify-tasks: 1,200 tasks in 2 requests, ")
-    assert ended.err.endswith(" seconds\n")
+    result = apify_tasks("demo", "--tasks", 1500, "--latency", 0, "-o", "name", "--desc", "-L", 1200)
+    assert (0, 1200) == (result.code, len(result.lines))
+    assert result.err.startswith("apify-tasks: 1,200 tasks in 2 requests, ")
+    assert result.err.endswith(" seconds\n")
 
 
-def test_an_exact_demo_that_says_what_it_does(apify_tasks: CommandLine) -> None:
-    """`demo` takes what makes it worth looking at."""
-    ended = apify_tasks("demo", "--tasks", 1500, "--latency", 0, "-o", "name", "--exact", "--verbose")
-    assert (0, 1500) == (ended.code, len(ended.lines))
-    assert "apify-tasks: debug: offset=992 " in ended.err
+def test_demo_with_exact_and_verbose(apify_tasks: CommandLine) -> None:
+    """`demo` has --exact and --verbose."""
+    result = apify_tasks("demo", "--tasks", 1500, "--latency", 0, "-o", "name", "--exact", "--verbose")
+    assert (0, 1500) == (result.code, len(result.lines))
+    assert "apify-tasks: debug: offset=992 " in result.err
 
 
 def test_defaults_are_those_of_the_library() -> None:
@@ -554,26 +538,26 @@ def test_defaults_are_those_of_the_library() -> None:
 
 
 def test_version(apify_tasks: CommandLine) -> None:
-    """`--version` says which one it is."""
-    assert Ended(0, f"apify-tasks {__version__}\n", "") == apify_tasks("--version")
+    """`--version` prints the version."""
+    assert Result(0, f"apify-tasks {__version__}\n", "") == apify_tasks("--version")
 
 
 @pytest.mark.parametrize("command", ["list", "ls", "count", "follow", "demo"])
 def test_help(apify_tasks: CommandLine, command: str) -> None:
-    """Every command explains itself, and none takes a token as an argument."""
-    ended = apify_tasks(command, "--help")
-    assert (0, "") == (ended.code, ended.err)
-    assert ended.out.startswith("Usage: apify-tasks ")
-    assert "--token " not in ended.out
-    assert "Examples:\n    apify-tasks " in ended.out
+    """Every command has help with examples. The help has no option for a token."""
+    result = apify_tasks(command, "--help")
+    assert (0, "") == (result.code, result.err)
+    assert result.out.startswith("Usage: apify-tasks ")
+    assert "--token " not in result.out
+    assert "Examples:\n    apify-tasks " in result.out
 
 
 @pytest.mark.parametrize(("option", "code"), [("--version", 0), ("--wrong", 2)])
 def test_the_module_is_the_command(option: str, code: int) -> None:
-    """`python -m apify_tasks_async` ends with the code of the command, and importing it does nothing."""
+    """`python -m apify_tasks_async` exits with the code of the command. Importing it does nothing."""
     importlib.import_module("apify_tasks_async.__main__")
-    ended = subprocess.run([sys.executable, "-m", "apify_tasks_async", option], capture_output=True, check=False)
-    assert code == ended.returncode
+    result = subprocess.run([sys.executable, "-m", "apify_tasks_async", option], capture_output=True, check=False)
+    assert code == result.returncode
 
 
 # The token
@@ -583,40 +567,40 @@ def test_the_module_is_the_command(option: str, code: int) -> None:
 def test_a_token_from_a_file(
     api: FakeApify, apify_tasks: CommandLine, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, text: str
 ) -> None:
-    """The file comes before the variable, and may end as editors end files."""
+    """The file takes precedence over the variable, and may end with white space."""
     monkeypatch.setenv("APIFY_TOKEN", "another")
     file = tmp_path / "token"
     file.write_text(text.format(api.token), newline="")
-    assert Ended(0, "0\n", "") == apify_tasks("count", "--token-file", file)
+    assert Result(0, "0\n", "") == apify_tasks("count", "--token-file", file)
 
 
 def test_a_token_from_stdin(api: FakeApify, apify_tasks: CommandLine, monkeypatch: pytest.MonkeyPatch) -> None:
-    """`-` is standard input."""
+    """`--token-file -` reads standard input."""
     monkeypatch.delenv("APIFY_TOKEN")
     monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(f"{api.token}\n".encode())))
-    assert Ended(0, "0\n", "") == apify_tasks("count", "--token-file", "-")
+    assert Result(0, "0\n", "") == apify_tasks("count", "--token-file", "-")
 
 
 @pytest.mark.parametrize("variable", [None, "", " "])
 def test_no_token(apify_tasks: CommandLine, monkeypatch: pytest.MonkeyPatch, variable: str | None) -> None:
-    """Without a token it is said how to give one."""
+    """Without a token, the message says how to pass one."""
     monkeypatch.delenv("APIFY_TOKEN")
     if variable is not None:
         monkeypatch.setenv("APIFY_TOKEN", variable)
-    assert Ended(4, "", f"apify-tasks: error: no token; {WHERE_TOKENS_ARE}\n") == apify_tasks("list")
+    assert Result(4, "", f"apify-tasks: error: no token; {TOKEN_ADVICE}\n") == apify_tasks("list")
 
 
 @pytest.mark.parametrize(
     ("text", "problem"), [("", "no token in "), ("sécret", "--token-file "), ("a b", "--token-file ")]
 )
 def test_a_file_without_a_token(apify_tasks: CommandLine, tmp_path: Path, text: str, problem: str) -> None:
-    """What cannot be a token is not sent, nor shown."""
+    """Text that cannot be a token is not sent and not shown."""
     (tmp_path / "token").write_text(text, encoding="utf-8")
-    ended = apify_tasks("list", "--token-file", tmp_path / "token")
-    assert (4, "") == (ended.code, ended.out)
-    assert ended.err.startswith(f"apify-tasks: error: {problem}")
-    assert ended.err.endswith(f"; {WHERE_TOKENS_ARE}\n")
-    assert not text or text not in ended.err
+    result = apify_tasks("list", "--token-file", tmp_path / "token")
+    assert (4, "") == (result.code, result.out)
+    assert result.err.startswith(f"apify-tasks: error: {problem}")
+    assert result.err.endswith(f"; {TOKEN_ADVICE}\n")
+    assert not text or text not in result.err
 
 
 @pytest.mark.parametrize(
@@ -629,13 +613,13 @@ def test_a_file_without_a_token(apify_tasks: CommandLine, tmp_path: Path, text: 
         ("--token", "secret", "list"),
     ],
 )
-def test_a_token_is_no_argument(api: FakeApify, apify_tasks: CommandLine, arguments: tuple[str, ...]) -> None:
-    """It is said where a token goes instead, without showing it once more."""
-    ended = apify_tasks(*arguments)
-    assert (2, "", []) == (ended.code, ended.out, api.requests)
-    assert "error: do not pass the token on the command line" in ended.err
-    assert "set APIFY_TOKEN or pass --token-file\n" in ended.err
-    assert "secret" not in ended.err
+def test_a_token_argument_is_refused(api: FakeApify, apify_tasks: CommandLine, arguments: tuple[str, ...]) -> None:
+    """The message says how to pass the token instead, and does not repeat it."""
+    result = apify_tasks(*arguments)
+    assert (2, "", []) == (result.code, result.out, api.requests)
+    assert "error: do not pass the token on the command line" in result.err
+    assert "set APIFY_TOKEN or pass --token-file\n" in result.err
+    assert "secret" not in result.err
 
 
 @pytest.mark.parametrize(
@@ -648,27 +632,27 @@ def test_a_token_is_no_argument(api: FakeApify, apify_tasks: CommandLine, argume
     ],
 )
 def test_a_token_in_the_wrong_place_is_not_shown(apify_tasks: CommandLine, arguments: tuple[str, ...]) -> None:
-    """Who mistakes the option for that of the token does not find the token in a log."""
-    ended = apify_tasks(*arguments)
-    assert (2, "") == (ended.code, ended.out)
-    assert "0123456789" not in ended.err
+    """A token that you pass as a file or a command by mistake does not appear in the message."""
+    result = apify_tasks(*arguments)
+    assert (2, "") == (result.code, result.out)
+    assert "0123456789" not in result.err
 
 
-def test_a_token_that_is_wrong(apify_tasks: CommandLine, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A token that the API refuses has the exit code of its own, and nothing looks like an empty list."""
+def test_an_invalid_token(apify_tasks: CommandLine, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A token that the API rejects gives exit code 4 and no output, not an empty list."""
     monkeypatch.setenv("APIFY_TOKEN", "wrong-one")
-    ended = apify_tasks("list", "-o", "json")
-    assert (4, "") == (ended.code, ended.out)
-    assert ended.err.startswith("apify-tasks: error: ")
-    assert ended.err.endswith(f"; {WHERE_TOKENS_ARE}\n")
-    assert "wrong-one" not in ended.err
+    result = apify_tasks("list", "-o", "json")
+    assert (4, "") == (result.code, result.out)
+    assert result.err.startswith("apify-tasks: error: ")
+    assert result.err.endswith(f"; {TOKEN_ADVICE}\n")
+    assert "wrong-one" not in result.err
 
 
 # Errors
 
 
 def a(kind: type[ApifyTasksError], **fields: Any) -> ApifyTasksError:
-    """Return an error of that kind."""
+    """Return an error of this class."""
     return kind("it failed", **fields)
 
 
@@ -705,41 +689,41 @@ def a(kind: type[ApifyTasksError], **fields: Any) -> ApifyTasksError:
             f"it failed; {ServerError.advice.replace('later', 'in 60 s, as the server asks')}",
         ),
         ("list", ConfigurationError("base_url is odd"), "the base URL is odd"),
-        ("list", a(AuthenticationError, status=401), f"it failed; {WHERE_TOKENS_ARE}"),
+        ("list", a(AuthenticationError, status=401), f"it failed; {TOKEN_ADVICE}"),
     ],
     ids=lambda value: type(value).__name__ if isinstance(value, ApifyTasksError) else None,
 )
 def test_advice_is_about_options(command: str, error: ApifyTasksError, expected: str) -> None:
-    """What to do is said in options, and only in those that the command has."""
+    """Advice names options, and only those that the command has."""
     with click.Context(_commands.cli.commands[command]):
         assert expected == to_failure(error).format_message()
 
 
 def test_plain_http_is_refused(apify_tasks: CommandLine) -> None:
-    """The base URL is called by no name of an argument, and nothing is advised that there is no option for."""
-    ended = apify_tasks("count", "--base-url", "http://example.com")
+    """The message names no argument of the library, and gives no advice that has no option."""
+    result = apify_tasks("count", "--base-url", "http://example.com")
     expected = "the base URL must begin with https:// unless the host is loopback, got 'http://example.com'"
-    assert Ended(2, "", f"apify-tasks: error: {expected}\napify-tasks: see 'apify-tasks count --help'\n") == ended
+    assert Result(2, "", f"apify-tasks: error: {expected}\napify-tasks: see 'apify-tasks count --help'\n") == result
 
 
-def test_ctrl_c_while_it_starts(apify_tasks: CommandLine, monkeypatch: pytest.MonkeyPatch) -> None:
-    """It is no traceback, even before anything could be done."""
+def test_ctrl_c_at_the_start(apify_tasks: CommandLine, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ctrl-C prints no traceback, even before the command runs."""
 
     def interrupt(_: object) -> None:
         raise KeyboardInterrupt
 
     monkeypatch.setattr(_commands, "run", interrupt)
-    assert Ended(130, "", "") == apify_tasks("list")
+    assert Result(130, "", "") == apify_tasks("list")
 
 
 def test_an_error_of_the_api_is_one_line(api: FakeApify, apify_tasks: CommandLine) -> None:
-    """A message from the server is shown, and cannot steer the terminal."""
+    """A message from the server is shown on one line, without control characters."""
     api.fail(Status(403, message=f"two\nlines{NASTY}"))
-    ended = apify_tasks("count")
-    assert (1, "") == (ended.code, ended.out)
-    assert ended.err.startswith("apify-tasks: error: ")
-    assert "two" in ended.err
-    assert ["\n"] == [character for character in ended.err if not character.isprintable()]
+    result = apify_tasks("count")
+    assert (1, "") == (result.code, result.out)
+    assert result.err.startswith("apify-tasks: error: ")
+    assert "two" in result.err
+    assert ["\n"] == [character for character in result.err if not character.isprintable()]
 
 
 @pytest.mark.parametrize(
@@ -771,41 +755,41 @@ def test_an_error_of_the_api_is_one_line(api: FakeApify, apify_tasks: CommandLin
 def test_usage(
     apify_tasks: CommandLine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, arguments: tuple[str, ...], message: str
 ) -> None:
-    """What cannot be meant is said before any request, with the exit code 2."""
+    """A usage error is reported before any request, with exit code 2."""
     monkeypatch.chdir(tmp_path)
-    ended = apify_tasks(*arguments)
-    assert (2, "") == (ended.code, ended.out)
-    assert message in ended.err
-    assert not arguments or {"apify-tasks"} == {line.partition(": ")[0] for line in ended.err.splitlines()}
+    result = apify_tasks(*arguments)
+    assert (2, "") == (result.code, result.out)
+    assert message in result.err
+    assert not arguments or {"apify-tasks"} == {line.partition(": ")[0] for line in result.err.splitlines()}
     assert [] == list(tmp_path.iterdir())
 
 
 @pytest.mark.parametrize("text", ["", "{}", "\x00"])
 def test_a_damaged_bookmark(apify_tasks: CommandLine, tmp_path: Path, text: str) -> None:
-    """A file that holds no bookmark is never taken for the start of the list, nor overwritten."""
+    """A damaged bookmark is an error: it neither restarts the list nor is overwritten."""
     file = tmp_path / "bookmark"
     file.write_text(text)
-    ended = apify_tasks("list", "--after", file, "--bookmark", file)
-    assert (2, "", text) == (ended.code, ended.out, file.read_text())
-    assert f"cannot read '{file}': not a usable bookmark" in ended.err
+    result = apify_tasks("list", "--after", file, "--bookmark", file)
+    assert (2, "", text) == (result.code, result.out, file.read_text())
+    assert f"cannot read '{file}': not a usable bookmark" in result.err
 
 
 @pytest.mark.parametrize(("desc", "direction"), [(True, "a descending"), (False, "an ascending")])
 def test_a_bookmark_of_the_other_direction(
     apify_tasks: CommandLine, tmp_path: Path, *, desc: bool, direction: str
 ) -> None:
-    """A bookmark belongs to the direction of its list."""
+    """A bookmark of a descending list does not fit an ascending one, and vice versa."""
     file = tmp_path / "bookmark"
     file.write_text(Bookmark(MOMENT, frozenset("a"), 0, desc).to_json())
-    ended = apify_tasks("list", "--after", file, "--asc" if desc else "--desc")
-    assert (2, "") == (ended.code, ended.out)
-    assert f"belongs to {direction} list" in ended.err
+    result = apify_tasks("list", "--after", file, "--asc" if desc else "--desc")
+    assert (2, "") == (result.code, result.out)
+    assert f"belongs to {direction} list" in result.err
 
 
 def test_without_standard_output(apify_tasks: CommandLine, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Python has no `sys.stdout` if the process was started without one."""
+    """A closed standard output is an error: Python sets `sys.stdout` to None."""
     monkeypatch.setattr(sys, "stdout", None)
-    assert Ended(1, "", "apify-tasks: error: standard output is closed\n") == apify_tasks("list")
+    assert Result(1, "", "apify-tasks: error: standard output is closed\n") == apify_tasks("list")
 
 
 # Completion
@@ -827,21 +811,21 @@ def test_without_standard_output(apify_tasks: CommandLine, monkeypatch: pytest.M
 def test_completion(
     apify_tasks: CommandLine, monkeypatch: pytest.MonkeyPatch, shell: str, words: list[str], expected: list[str]
 ) -> None:
-    """Commands, options, choices and columns are completed in each shell that click knows."""
+    """Each shell completes commands, options, choices and columns."""
     monkeypatch.setenv("_APIFY_TASKS_COMPLETE", f"{shell}_complete")
     monkeypatch.setenv("COMP_WORDS", " ".join(["apify-tasks", *words]))
     monkeypatch.setenv("COMP_CWORD", words[-1] if shell == "fish" else str(len(words)))
-    ended = apify_tasks()
-    assert (0, "") == (ended.code, ended.err)
-    # zsh gets three lines for each, the others one, which begins with the kind.
-    lines = ended.lines[1::3] if shell == "zsh" else [line.split("\t")[0].partition(",")[2] for line in ended.lines]
+    result = apify_tasks()
+    assert (0, "") == (result.code, result.err)
+    # zsh gets three lines per candidate; the others get one, which begins with its kind.
+    lines = result.lines[1::3] if shell == "zsh" else [line.split("\t")[0].partition(",")[2] for line in result.lines]
     assert expected == lines
 
 
 @pytest.mark.parametrize("shell", ["zsh", "fish"])
-def test_completion_is_set_up(apify_tasks: CommandLine, monkeypatch: pytest.MonkeyPatch, shell: str) -> None:
-    """There is a script for each shell."""
+def test_completion_scripts(apify_tasks: CommandLine, monkeypatch: pytest.MonkeyPatch, shell: str) -> None:
+    """The command prints a completion script for each shell."""
     monkeypatch.setenv("_APIFY_TASKS_COMPLETE", f"{shell}_source")
-    ended = apify_tasks()
-    assert (0, "") == (ended.code, ended.err)
-    assert f"_APIFY_TASKS_COMPLETE={shell}_complete" in ended.out
+    result = apify_tasks()
+    assert (0, "") == (result.code, result.err)
+    assert f"_APIFY_TASKS_COMPLETE={shell}_complete" in result.out

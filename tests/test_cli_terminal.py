@@ -1,4 +1,4 @@
-"""The command line in a terminal: what somebody sees who looks at it."""
+"""The command line in a terminal: what the user sees."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ COLOUR = re.compile(r"\x1b\[[0-9;]*\b(3[0-8]|9[0-7])[0-9;]*m")
 
 @pytest.fixture
 def api() -> Iterator[FakeApify]:
-    """A server of six tasks."""
+    """Return a server with six tasks."""
     with FakeApify(tasks=6) as api:
         yield api
 
 
 @pytest.mark.parametrize("columns", [60, 300])
 def test_a_table_fits_the_terminal(api: FakeApify, columns: int) -> None:
-    """The table is the default there. It is never wider than the terminal, and ids are shown whole if they can be."""
+    """The table is the default on a terminal, is never wider than it, and does not truncate an id."""
     newest = api.create_task(name=f"{'x' * 150}{NASTY}[red]")
     with terminal(api, "list", "--quiet", "--columns", "id,name,runs", columns=columns) as shown:
         output = shown.read_all()
@@ -43,8 +43,8 @@ def test_a_table_fits_the_terminal(api: FakeApify, columns: int) -> None:
 
 
 @pytest.mark.parametrize("output", ["jsonl", "csv", "tsv"])
-def test_a_name_cannot_steer_the_terminal(api: FakeApify, output: str) -> None:
-    """No control character of a name gets through in any format, and no bar is in the way of the rows."""
+def test_names_hold_no_control_characters(api: FakeApify, output: str) -> None:
+    """Every format escapes control characters in names, and no progress bar disturbs the rows."""
     api.create_task(name=f"x{NASTY}\r\ny")
     with terminal(api, "list", "-o", output) as shown:
         text = shown.read_all()
@@ -56,9 +56,9 @@ def test_a_name_cannot_steer_the_terminal(api: FakeApify, output: str) -> None:
 
 
 @pytest.mark.parametrize("no_color", [True, False])
-def test_the_bar_goes_to_the_terminal_and_the_rows_elsewhere(api: FakeApify, tmp_path: Path, *, no_color: bool) -> None:
-    """The bar is on stderr, says how many there are and how fast they come, and vanishes. `NO_COLOR` is respected."""
-    # An empty variable is none.
+def test_the_progress_bar(api: FakeApify, tmp_path: Path, *, no_color: bool) -> None:
+    """The bar on stderr shows the count and the rate, then disappears. `NO_COLOR` removes its colours."""
+    # An empty NO_COLOR counts as unset.
     rows = tmp_path / "rows"
     with (
         rows.open("wb") as file,
@@ -69,13 +69,13 @@ def test_the_bar_goes_to_the_terminal_and_the_rows_elsewhere(api: FakeApify, tmp
     assert "waiting for the first page" in output
     assert re.search(r"6 of 6 tasks  [\d,]+/s ", output)
     assert no_color == (COLOUR.search(output) is None)
-    # The line is erased, and the cursor is shown again.
+    # The bar is erased, and the cursor is visible again.
     assert "\x1b[2K" in output[output.rindex("6 of 6") :]
     assert output.rindex("\x1b[?25h") > output.rindex("\x1b[?25l")
 
 
 def test_no_bar_in_a_pipe(api: FakeApify) -> None:
-    """What comes out of the pipe is shown on the same terminal, as a rule."""
+    """The output of a pipe usually appears on the same terminal, so there is no progress bar."""
     with terminal(api, "list", piped=True) as shown:
         output = shown.read_all()
         assert shown.process.stdout
@@ -85,7 +85,7 @@ def test_no_bar_in_a_pipe(api: FakeApify) -> None:
 
 @pytest.mark.parametrize("option", ["--quiet", "--verbose"])
 def test_no_bar(api: FakeApify, tmp_path: Path, option: str) -> None:
-    """There is none if it is not wanted, nor between lines of a log."""
+    """`--quiet` and `--verbose` show no progress bar."""
     rows = tmp_path / "rows"
     with rows.open("wb") as file, terminal(api, "list", option, file=file) as shown:
         output = shown.read_all()
@@ -96,7 +96,7 @@ def test_no_bar(api: FakeApify, tmp_path: Path, option: str) -> None:
 
 
 def test_ctrl_c_in_a_terminal(api: FakeApify) -> None:
-    """The bar goes away, the rows that came are shown, and the prompt begins on a line of its own."""
+    """The bar disappears, the rows read so far are shown, and the prompt starts on a new line."""
     api.fail(Hang(), offset=2)
     with terminal(api, "list", "--page-size", 2, "--columns", "name") as shown:
         shown.read_until("2 of 6 tasks")
@@ -110,7 +110,7 @@ def test_ctrl_c_in_a_terminal(api: FakeApify) -> None:
 
 
 def test_an_error_in_a_terminal(api: FakeApify) -> None:
-    """The error comes behind the rows that came, and the end of the bar is that of what was asked for."""
+    """The error follows the rows, and the bar counts up to the limit."""
     api.fail(Status(403), offset=2)
     with terminal(api, "list", "--page-size", 2, "-L", 5, "--columns", "name", columns=300) as shown:
         shown.read_all()
@@ -121,7 +121,7 @@ def test_an_error_in_a_terminal(api: FakeApify) -> None:
 
 
 def test_the_demo() -> None:
-    """It shows a bar, the table, and what it took, without a server or a token."""
+    """`demo` shows a progress bar, a table and a summary, without a server or a token."""
     with terminal(None, "demo", "--tasks", 1500, "--latency", 0.01) as shown:
         shown.read_all()
     assert 0 == shown.process.returncode
@@ -129,8 +129,8 @@ def test_the_demo() -> None:
     assert "my-task-1499" in shown.text[-2]
 
 
-def test_a_terminal_that_can_do_nothing(api: FakeApify) -> None:
-    """`TERM=dumb` gets the table and nothing else: no bar, no blank line, no sequence."""
+def test_a_dumb_terminal(api: FakeApify) -> None:
+    """`TERM=dumb` gets the table only: no bar, no blank line, no control sequence."""
     with terminal(api, "list", "--columns", "name", TERM="dumb") as shown:
         output = shown.read_all()
     assert 0 == shown.process.returncode
@@ -141,15 +141,15 @@ def test_a_terminal_that_can_do_nothing(api: FakeApify) -> None:
 
 @pytest.mark.parametrize("columns", [30, 71, 72])
 def test_a_bar_in_a_narrow_terminal(api: FakeApify, columns: int) -> None:
-    """Where there is no room for both, the numbers stay and the bar goes."""
+    """A narrow terminal shows the numbers without the bar."""
     with terminal(api, "list", "-o", "table", "--columns", "name", columns=columns) as shown:
         output = shown.read_all()
     assert "6 of 6 tasks" in output
     assert (columns == 72) == ("━" in output)
 
 
-def test_what_is_tried_again_is_said(api: FakeApify) -> None:
-    """Who waits is told once why, above the bar."""
+def test_a_retry_is_reported_once(api: FakeApify) -> None:
+    """Equal failures are reported once, above the bar."""
     api.fail(Status(503, message="an outage"), offset=0)
     api.fail(Status(503, message="an outage"), offset=2)
     with terminal(api, "list", "--page-size", 2, "--columns", "name", columns=120) as shown:
@@ -161,7 +161,7 @@ def test_what_is_tried_again_is_said(api: FakeApify) -> None:
 
 
 def test_names_of_all_scripts(api: FakeApify) -> None:
-    """Columns stay in line behind wide, combining and right-to-left characters; what turns a line round is escaped."""
+    """Columns stay aligned after wide, combining and right-to-left characters. Direction overrides are escaped."""
     names = ["日本語", "e\u0301e\u0301", "😀😀", "שלום", "a\u202eb"]
     for name in names:
         api.create_task(name=name, stats=None, act_name="x")
@@ -175,7 +175,7 @@ def test_names_of_all_scripts(api: FakeApify) -> None:
 
 
 def test_bash_completes(api: FakeApify) -> None:
-    """A real bash, set up as the README says, completes what is typed."""
+    """A real bash, set up as in the README, completes commands, columns and options."""
     bash = shutil.which("bash")
     assert bash
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
