@@ -202,6 +202,13 @@ def drift(session: nox.Session) -> None:
 
 
 @nox.session
+def exhaustive(session: nox.Session) -> None:
+    """Explore the states of small walks: `-- --seconds 600 --seed S`, `-- --default`, `-- --mutants`, `-- --random`."""
+    session.install(".", *group("test"))
+    session.run("python", "tests/searches/exhaustive.py", *session.posargs, env={"PYTHONPATH": "tests"})
+
+
+@nox.session
 def soak(session: nox.Session) -> None:
     """Let everything go wrong at once for some minutes: `-- --requests N --seed S`."""
     session.install(".", *group("test"))

@@ -6,7 +6,8 @@ Example:
     ...         return [task.name async for task in client.iter_tasks(desc=True)]
 """
 
-from typing import TYPE_CHECKING
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
 
 from apify_tasks_async._lazy import lazy_getattr
 from apify_tasks_async._version import __version__
@@ -33,9 +34,10 @@ from apify_tasks_async.models import Bookmark, Task, TaskPage, TaskStats
 
 if TYPE_CHECKING:
     from apify_tasks_async._convert import converter
-    from apify_tasks_async._fetch import ClientStats
-    from apify_tasks_async._pages import OnInvalid, PageFollower, PageIterator
-    from apify_tasks_async._retry import Attempt, RetryPolicy
+    from apify_tasks_async._follow import PageFollower
+    from apify_tasks_async._pages import OnInvalid, PageIterator
+    from apify_tasks_async._recorder import Attempt, ClientStats
+    from apify_tasks_async._retry import RetryPolicy
     from apify_tasks_async.client import FollowOptions, TasksClient, WalkOptions, iter_tasks
 
 __all__ = [
@@ -76,14 +78,14 @@ __all__ = [
 
 # These import aiohttp or cattrs. pytest loads our plugin in every session of every user, and `apify-tasks --help` needs
 # no client, so they are imported when first used.
-__getattr__ = lazy_getattr(
+__getattr__: Callable[[str], Any] = lazy_getattr(
     __name__,
     {
-        "Attempt": "_retry",
-        "ClientStats": "_fetch",
+        "Attempt": "_recorder",
+        "ClientStats": "_recorder",
         "FollowOptions": "client",
         "OnInvalid": "_pages",
-        "PageFollower": "_pages",
+        "PageFollower": "_follow",
         "PageIterator": "_pages",
         "RetryPolicy": "_retry",
         "TasksClient": "client",

@@ -1,7 +1,5 @@
 """Checks of arguments. Each error names the argument and the value."""
 
-from __future__ import annotations
-
 import inspect
 import ipaddress
 import math
@@ -10,22 +8,9 @@ import sys
 from collections.abc import Callable
 from typing import Any
 
-import attrs
 from yarl import URL
 
 from apify_tasks_async.errors import ConfigurationError
-
-__all__ = [
-    "check_boolean",
-    "check_integer",
-    "check_number",
-    "check_plain_function",
-    "check_text",
-    "check_token",
-    "normalise_base_url",
-    "short_repr",
-    "validator",
-]
 
 
 def short_repr(value: object) -> str:
@@ -81,18 +66,23 @@ def check_text(name: str, value: Any) -> None:
         raise ValueError(f"{name} must not be empty")
 
 
+def check_instance(name: str, value: Any, *, kinds: tuple[type, ...]) -> None:
+    """Raise unless the value is an instance of one of the types. A bool is not an int here."""
+    if isinstance(value, bool) or not isinstance(value, kinds):
+        expected = " or ".join(kind.__name__ for kind in kinds)
+        raise TypeError(f"{name} must be {expected}, got {short_repr(value)}")
+
+
 def check_plain_function(name: str, value: Any) -> None:
     """Raise unless the value can be called without `await`."""
     if not callable(value) or any(map(inspect.iscoroutinefunction, (value, type(value).__call__))):
         raise TypeError(f"{name} must be a plain function, got {short_repr(value)}")
 
 
-def validator(
-    check: Callable[..., None], *, optional: bool = False, **bounds: float | None
-) -> Callable[[Any, attrs.Attribute[Any], Any], None]:
+def validator(check: Callable[..., None], *, optional: bool = False, **bounds: Any) -> Callable[[Any, Any, Any], None]:
     """Return an attrs validator that runs one of the checks above; with `optional` it accepts `None` as well."""
 
-    def validate(_: Any, attribute: attrs.Attribute[Any], value: Any) -> None:
+    def validate(_: Any, attribute: Any, value: Any) -> None:
         if not (optional and value is None):
             check(attribute.alias, value, **bounds)
 

@@ -1,25 +1,21 @@
 """JSON documents to models and back: the one cattrs converter."""
 
-from __future__ import annotations
-
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from datetime import UTC, datetime
-from typing import Any, cast, get_origin
+from typing import Any, get_origin
 
 import attrs
 import cattrs
 import msgspec
 
-from apify_tasks_async._batch import FAILURES, Moment, TaskReader
+from apify_tasks_async._batch import FAILURES, Moment, TaskReader, TaskStruct, build_tasks
 from apify_tasks_async._fields import fields_of
 from apify_tasks_async.models import Task, TaskPage, TaskStats
 
-__all__ = ["InvalidDocumentError", "PageDocument", "converter", "load_json", "read_page"]
-
 
 class InvalidDocumentError(ValueError):
-    """A document is not as the specification has it.
+    """A JSON document is not as documented.
 
     Attributes:
         problems: The path and the problem of each field that is not as documented.
@@ -31,14 +27,14 @@ class InvalidDocumentError(ValueError):
 
     @property
     def lines(self) -> tuple[str, ...]:
-        """The problems, each on a line of its own: `stats.totalRuns: expected an integer, got 'x'`."""
+        """The problems, one a line: `stats.totalRuns: expected an integer, got 'x'`."""
         return tuple(f"{path}: {text}" if path else text for path, text in self.problems)
 
     def __str__(self) -> str:
         return "; ".join(self.lines)
 
     def below(self, name: str) -> list[tuple[str, str]]:
-        """Return the problems as the document sees them that holds this one as its field `name`."""
+        """Return the problems with the paths that they have in a document whose field `name` this one is."""
         return [
             (f"{name}{path}" if path.startswith("[") or not path else f"{name}.{path}", text)
             for path, text in self.problems
@@ -49,13 +45,13 @@ _SURROGATES = re.compile(rb"\\ud[89ab][\da-f]{2}\\ud[c-f][\da-f]{2}|(?P<lone>\\u
 
 
 def load_json(body: bytes) -> Any:
-    """Return what the JSON text holds; raise `InvalidDocumentError` if it is none, or out of proportion."""
+    """Decode JSON; raise `InvalidDocumentError` if it is not JSON, or nested too deeply."""
     try:
         return msgspec.json.decode(body)
     except (ValueError, RecursionError, msgspec.MsgspecError) as error:
         problem = f"not JSON: {error}"
-    # msgspec refuses half a surrogate pair as well, which JavaScript writes for a text that was cut in the middle of
-    # an emoji. One such name must not fail a page.
+    # msgspec also refuses half a surrogate pair. JavaScript writes one if a text was cut in the middle of an emoji. One
+    # such name must not fail a page.
     repaired = _SURROGATES.sub(lambda match: rb"\ufffd" if match["lone"] else match[0], body)
     if repaired != body:
         return load_json(repaired)
@@ -63,7 +59,7 @@ def load_json(body: bytes) -> Any:
 
 
 def _describe(value: Any) -> str:
-    """Say what a JSON value is, briefly and on one line."""
+    """Return a short description of a JSON value, on one line."""
     match value:
         case None:
             return "null"
@@ -83,7 +79,7 @@ def _expected(what: str, value: Any) -> InvalidDocumentError:
 
 
 def _strict(kind: type, name: str) -> Callable[[Any, Any], Any]:
-    # cattrs by itself would turn null into "None" and true into 1.
+    # Without this hook cattrs turns null into "None" and true into 1.
     def structure(value: Any, _: Any) -> Any:
         if type(value) is not kind:
             raise _expected(name, value)
@@ -95,12 +91,8 @@ def _strict(kind: type, name: str) -> Callable[[Any, Any], Any]:
 def _structure_datetime(value: Any, _: Any) -> datetime:
     try:
         return msgspec.convert(value, Moment).astimezone(UTC)
-    except (
-        ValueError,
-        OverflowError,
-        msgspec.MsgspecError,
-    ):  # such as 30 February, or a zone that leads out of the years 1 to 9999
-        pass
+    except (ValueError, OverflowError, msgspec.MsgspecError):
+        pass  # Such as 30 February, or a time that is outside the years 1 to 9999 in UTC.
     raise _expected("an RFC 3339 time", value)
 
 
@@ -110,7 +102,7 @@ def _unstructure_datetime(value: datetime) -> str:
 
 
 def _structure_model(model: type, converter: cattrs.Converter) -> Callable[[Any, Any], Any]:
-    """Make the hook that reads a model: names of the wire, strict types, every problem named, unknown fields kept."""
+    """Return the hook that reads a model: strict types, every problem named, unknown fields kept."""
     fields = [(field, converter.get_structure_hook(field.kind)) for field in fields_of(model)]
     keeps_extra = "extra" in attrs.fields_dict(model)
 
@@ -139,80 +131,36 @@ def _structure_model(model: type, converter: cattrs.Converter) -> Callable[[Any,
     return structure
 
 
-_reader = TaskReader()
-
-
-@attrs.frozen
-class PageDocument:
-    """What the document of a page holds."""
-
-    total: int
-    offset: int
-    limit: int
-    desc: bool
-    count: int
-    size: int
-    """How many items there are."""
-    tasks: Callable[[], list[Task | None]]
-    """Makes the task of each item; `None` for one that is none."""
-    invalid: Mapping[int, tuple[Any, InvalidDocumentError]]
-    """The items that are none, and what is wrong with them."""
-
-
-def read_page(body: bytes, reader: TaskReader = _reader) -> PageDocument:
-    """Return what the document of a page holds; raise `InvalidDocumentError` if it, apart from its items, is none."""
-    try:
-        head, tasks = reader.decode(body)
-    except FAILURES:
-        pass  # with which of its fields, and why, takes a look at each
-    else:
-        return _page_document(head, len(head.items), cast("Callable[[], list[Task | None]]", tasks), {})
-    return _read_page_thoroughly(body, reader)
-
-
-def _read_page_thoroughly(body: bytes, reader: TaskReader) -> PageDocument:
-    document = load_json(body)
-    if not isinstance(document, dict):
-        raise InvalidDocumentError(("", "expected an object"))
-    data = document.get("data")
-    if not isinstance(data, dict):
-        raise InvalidDocumentError(("data", "expected an object" if "data" in document else "required"))
-    items = data.get("items", [])
-    # The converter sees to everything but the items, of which one that is no task must not fail the others.
-    head = converter.structure(data | {"items": []} if items and isinstance(items, list) else data, TaskPage)
-    tasks, errors = _read_tasks(items, reader)
-    invalid = {index: (items[index], error) for index, error in errors.items()}
-    return _page_document(head, len(items), lambda: tasks, invalid)
-
-
-def _page_document(head: Any, *rest: Any) -> PageDocument:
-    return PageDocument(head.total, head.offset, head.limit, head.desc, head.count, *rest)
-
-
-def _read_tasks(items: list[Any], reader: TaskReader) -> tuple[list[Task | None], dict[int, InvalidDocumentError]]:
-    """Return the task that each item holds, and what is wrong with those that hold none."""
-    try:
-        return cast("list[Task | None]", reader.convert(items)), {}
-    except FAILURES:
-        pass  # as above, with which of the items
-    tasks: list[Task | None] = []
-    errors: dict[int, InvalidDocumentError] = {}
-    for index, item in enumerate(items):
-        try:
-            tasks.append(converter.structure(item, Task))
-        except InvalidDocumentError as error:
-            tasks.append(None)
-            errors[index] = error.with_traceback(None)  # which leads here: a cycle
-    return tasks, errors
+task_reader = TaskReader()
 
 
 def _structure_tasks(value: Any, kind: Any) -> Any:
     if not isinstance(value, list):
         raise _expected("an array", value)
-    tasks, errors = _read_tasks(value, _reader)
-    if errors:
-        raise InvalidDocumentError(*(line for index, error in errors.items() for line in error.below(f"[{index}]")))
-    return get_origin(kind)(tasks)
+    return get_origin(kind)(_read_tasks(value))
+
+
+def _read_tasks(items: list[Any]) -> list[Task]:
+    if not items or not isinstance(items[0], TaskStruct):
+        try:
+            items = task_reader.convert(items)
+        except FAILURES:
+            return _read_each_task(items)
+    return build_tasks(items)
+
+
+def _read_each_task(items: list[Any]) -> list[Task]:
+    """Read the tasks one by one: the way to the names of the fields that are wrong."""
+    tasks: list[Task] = []
+    problems: list[tuple[str, str]] = []
+    for index, item in enumerate(items):
+        try:
+            tasks.append(converter.structure(item, Task))
+        except InvalidDocumentError as error:
+            problems += error.below(f"[{index}]")
+    if problems:
+        raise InvalidDocumentError(*problems)
+    return tasks
 
 
 def _is_model(kind: Any) -> bool:
@@ -220,7 +168,7 @@ def _is_model(kind: Any) -> bool:
 
 
 def _unstructure_model(model: type, converter: cattrs.Converter) -> Callable[[Any], dict[str, Any]]:
-    """Make the hook that writes a model: every documented field, and whatever else it came with."""
+    """Return the hook that writes a model: every documented field, and the unknown fields that came with it."""
     fields = [(field.attribute, field.wire) for field in fields_of(model)]
     keeps_extra = "extra" in attrs.fields_dict(model)
 
@@ -236,9 +184,8 @@ def _unstructure_model(model: type, converter: cattrs.Converter) -> Callable[[An
 converter: cattrs.Converter = cattrs.Converter(unstruct_collection_overrides={tuple: list})
 """Structures the API's JSON documents into `Task`, `TaskStats` and `TaskPage`, and unstructures them back.
 
-The wire's form: camelCase names, RFC 3339 times in UTC with milliseconds and `Z`, every documented field present,
-unknown fields as they came. A document that is not as the specification has it is a `ValueError` that names every
-field at fault.
+The API's form: camelCase names, RFC 3339 times in UTC with milliseconds and `Z`, every documented field present,
+unknown fields as they came. A document that is not as documented raises a `ValueError` that names every wrong field.
 
 Example:
     >>> converter.structure({"totalRuns": 15, "new": True}, TaskStats).extra

@@ -1,26 +1,13 @@
 """Defaults and limits that the client and the command line share. It imports nothing, so that `--help` is fast."""
 
-from __future__ import annotations
-
-__all__ = [
-    "CONCURRENCY",
-    "DEFAULT_BASE_URL",
-    "INTERVAL",
-    "MAX_LIMIT",
-    "MINIMUM_EXACT_PAGE_SIZE",
-    "PAGE_SIZE",
-    "RATE_LIMIT",
-    "TIMEOUT",
-]
-
 DEFAULT_BASE_URL = "https://api.apify.com"
 """The URL of the API, without `/v2`."""
 
 CONCURRENCY = 8
-"""The most pages in flight at once."""
+"""The maximum number of pages in flight, of all walks of a client together."""
 
 RATE_LIMIT = 60.0
-"""The most requests per second."""
+"""The maximum number of requests in any second."""
 
 TIMEOUT = 30.0
 """Seconds that one attempt may take."""
@@ -28,11 +15,14 @@ TIMEOUT = 30.0
 INTERVAL = 30.0
 """Seconds between two checks for new tasks."""
 
+LOOKBACK = 100
+"""How many of the tasks delivered last a follower looks at again."""
+
 MAX_LIMIT = 1000
-"""The most tasks that the API puts into one page."""
+"""The maximum number of tasks that the API returns in one page."""
 
 PAGE_SIZE = MAX_LIMIT
-"""The most tasks that one request asks for."""
+"""The maximum number of tasks that one request asks for."""
 
 MINIMUM_EXACT_PAGE_SIZE = 4
-"""The fewest tasks per request with which an exact walk works."""
+"""The smallest page with room for an overlap, a tie and something new."""

@@ -1,21 +1,17 @@
-"""What the wire calls the fields of the models, and what it holds in them. The models themselves are the definition."""
-
-from __future__ import annotations
+"""The documented fields: their names in Python and in JSON, and their types. Derived from the models."""
 
 from functools import cache
 from typing import Any, get_args, get_type_hints
 
 import attrs
 
-__all__ = ["Field", "fields_of"]
-
-NOT_OF_THE_WIRE = ("extra", "bookmark")
-"""Attributes that hold what no single field of a document does."""
+NOT_FIELDS = ("extra", "bookmark")
+"""Attributes that do not stand for one field of a document."""
 
 
 @attrs.frozen
 class Field:
-    """A documented field: what Python calls it, what the wire calls it, and what it holds."""
+    """A documented field: its name in Python, its name in JSON, and its type."""
 
     attribute: str
     wire: str
@@ -31,11 +27,11 @@ def fields_of(model: type) -> tuple[Field, ...]:
     return tuple(
         _field(attribute, hints[attribute.name])
         for attribute in attrs.fields(model)
-        if attribute.name not in NOT_OF_THE_WIRE
+        if attribute.name not in NOT_FIELDS
     )
 
 
-def _field(attribute: attrs.Attribute[Any], hint: Any) -> Field:
+def _field(attribute: Any, hint: Any) -> Field:
     first, *rest = attribute.name.split("_")
     wire = first + "".join(map(str.capitalize, rest))
     nullable = type(None) in get_args(hint)

@@ -1,13 +1,9 @@
 """Names of a package that are imported when they are first used."""
 
-from __future__ import annotations
-
 import sys
 from collections.abc import Callable, Mapping
 from importlib import import_module
 from typing import Any
-
-__all__ = ["lazy_getattr"]
 
 
 def lazy_getattr(package: str, modules: Mapping[str, str]) -> Callable[[str], Any]:

@@ -1,261 +1,201 @@
-"""The pages of a walk, and of a list that is followed, as asynchronous iterators."""
-
-from __future__ import annotations
+"""The pages of a walk, as an asynchronous iterator."""
 
 import asyncio
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
-from types import TracebackType
 from typing import Literal, Self, cast
 
-from apify_tasks_async._fetch import Fetcher, cancelled, logger
-from apify_tasks_async._prefetch import Prefetch
-from apify_tasks_async._protocol import CheckedPage, Slice
-from apify_tasks_async._retry import is_transient
-from apify_tasks_async._walk import Step, Walk
+import attrs
+
+from apify_tasks_async._fetch import Fetcher, cancel_and_wait
+from apify_tasks_async._lookback import Lookback
+from apify_tasks_async._outcome import unwrap
+from apify_tasks_async._page import Page
+from apify_tasks_async._recorder import logger
+from apify_tasks_async._walk import News, Walk
+from apify_tasks_async._window import Window
 from apify_tasks_async.errors import ApifyTasksError, InvalidTaskError, RequestTimeoutError
 from apify_tasks_async.models import Bookmark, Task, TaskPage
 
-__all__ = ["OnInvalid", "PageFollower", "PageIterator"]
-
 OnInvalid = Literal["raise", "skip"] | Callable[[InvalidTaskError], object]
-"""What becomes of an item that is no task as documented."""
+"""What happens to an item that is not a task as documented."""
 
 
-class PageIterator:
-    """The pages of one walk: what `TasksClient.iter_pages` returns.
+@attrs.define(eq=False, repr=False)
+class Pages(ABC):
+    """What both iterators over pages share: one consumer at a time, and a context manager that ends them."""
 
-    When a call of `anext` is cancelled, by a timeout for example, nothing is lost: the pages stay in flight, and the
-    next call carries on from the same place; so it does behind a `RequestTimeoutError`. When the iterator is dropped,
-    they are cancelled.
-
-    Attributes:
-        bookmark: The place behind everything that was delivered or reported so far.
-    """
-
-    def __init__(self, fetcher: Fetcher, walk: Walk, on_invalid: OnInvalid) -> None:
-        self.bookmark: Bookmark | None = walk.bookmark
-        self._fetcher = fetcher
-        self._walk = walk
-        self._on_invalid = on_invalid
-        self._prefetch: Prefetch[CheckedPage] = Prefetch()
-        self._failure: tuple[Exception, Bookmark | None] | None = None  # to be raised behind the page delivered last
-        self._running = False
-        self._resumable = False  # behind a failure
-        self._ended = False
+    _running: bool = attrs.field(init=False, default=False)
 
     def __aiter__(self) -> Self:
         return self
 
     async def __anext__(self) -> TaskPage:
         if self._running:
-            raise RuntimeError("another task waits for the next page of this walk; start a walk for each of them")
-        self._running = True
-        self._resumable = False
-        try:
-            page = await self._next_page()
-        except asyncio.CancelledError:
-            raise
-        except BaseException as error:
-            if not self._resumable:
-                self._end()
-            if isinstance(error, ApifyTasksError):
-                error.bookmark = self.bookmark
-            raise
-        finally:
-            self._running = False
-        if page is None:
-            raise StopAsyncIteration
-        return page
-
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        await self.aclose()
-
-    async def aclose(self) -> None:
-        """End the walk, and wait until nothing of it is in flight any more."""
-        await cancelled(self._end())
-
-    def _end(self) -> list[asyncio.Task[CheckedPage]]:
-        self._ended = True
-        return self._prefetch.clear()
-
-    async def _next_page(self) -> TaskPage | None:
-        """Return the next page that holds a task; `None` at the end."""
-        while not self._ended:
-            self._raise_failure()
-            self._fetcher.check_open()
-            self._fill()
-            if not self._prefetch:
-                self._ended = True
-                break
-            task = await self._prefetch.first()
-            if task is None:  # another task called aclose
-                break
-            try:
-                page = self._deliver(self._walk.receive(self._result(task)))
-            finally:
-                del task  # its exception's traceback leads here: a cycle
-            if page.items:
-                self._fill()
-                return page
-        return None
-
-    def _result(self, task: asyncio.Task[CheckedPage]) -> Slice:
-        try:
-            return self._fetcher.result(task, self._walk.awaited)
-        except RequestTimeoutError:
-            # A consumer may take it for a timeout of its own, and go on: then the page is asked for again.
-            self._prefetch.clear()
-            self._walk.plan_again()
-            self._resumable = True
-            raise
-        finally:
-            del task  # its exception's traceback leads here: a cycle
-
-    def _fill(self) -> None:
-        """Start what can be started, so that the next pages are on their way while the consumer works."""
-        # What closes the client while a page is sorted out must not take that page away.
-        while (
-            not self._fetcher.closing.is_set()
-            and len(self._prefetch) < self._fetcher.concurrency
-            and (request := self._walk.next_request())
-        ):
-            self._prefetch.add(self._fetcher.start(request))
-
-    def _deliver(self, step: Step) -> TaskPage:
-        if step.restarted or self._walk.finished:
-            self._prefetch.clear()
-        tasks, count = self._sort_out(step)
-        response = step.response
-        counts = self._fetcher.counts
-        counts["tasks"] += len(tasks)
-        counts["reseeks"] += step.restarted
-        counts["duplicates"] += len(response.items) - len(step.fresh)
-        self.bookmark = step.bookmark_behind(count)
-        return TaskPage(
-            response.total, step.offset, response.limit, response.desc, len(tasks), tuple(tasks), self.bookmark
-        )
-
-    def _sort_out(self, step: Step) -> tuple[Sequence[Task], int]:
-        """Return the tasks to deliver, and how many of the new items have been dealt with by that."""
-        items = step.items
-        if not step.response.invalid:
-            return cast("tuple[Task, ...]", items), len(items)
-        tasks = []
-        for index, item in enumerate(items):
-            if isinstance(item, Task):
-                tasks.append(item)
-                continue
-            self._fetcher.counts["invalid"] += 1
-            self._handle(item, step, index)
-            if self._failure is not None:
-                return tasks, index
-        return tasks, len(items)
-
-    def _handle(self, error: InvalidTaskError, step: Step, index: int) -> None:
-        """Do as `on_invalid` says; what is raised by that, whatever it is, is raised at the place of the item."""
-        if self._on_invalid == "raise":
-            self._failure = error, step.bookmark_behind(index + 1)
-        elif isinstance(self._on_invalid, str):  # "skip"
-            logger.warning("left out: %s", error.problem)
-        else:
-            try:
-                self._on_invalid(error)
-            except Exception as failure:  # noqa: BLE001  what a foreign function raises is not ours to choose
-                self._failure = failure, step.bookmark_behind(index + 1)
-
-    def _raise_failure(self) -> None:
-        if self._failure is not None:
-            failure, self.bookmark = self._failure
-            self._failure = None
-            try:
-                raise failure
-            finally:
-                del failure  # its traceback leads here: a cycle
-
-
-class PageFollower:
-    """The pages of a list that is followed: what `TasksClient.follow_pages` returns. They never end.
-
-    When a call of `anext` is cancelled, the next one carries on from the same place.
-    """
-
-    def __init__(
-        self,
-        look: Callable[[Bookmark | None], PageIterator],
-        after: Bookmark | None,
-        interval: float,
-        closing: asyncio.Event,
-    ) -> None:
-        self._look = look
-        self._pages = look(after)
-        self._interval = interval
-        self._closing = closing
-        self._due: float | None = None  # when to look again; it outlives a timeout of the consumer
-        self._running = False
-        self._ended = asyncio.Event()
-
-    @property
-    def bookmark(self) -> Bookmark | None:
-        """The place behind everything that was delivered or reported so far."""
-        return self._pages.bookmark
-
-    def __aiter__(self) -> Self:
-        return self
-
-    async def __anext__(self) -> TaskPage:
-        if self._running:
-            raise RuntimeError("another task waits for the next page of this list; follow it in each of them")
+            raise RuntimeError("another task waits for the next page; give each task an iterator of its own")
         self._running = True
         try:
             return await self._next_page()
         finally:
             self._running = False
 
-    async def _next_page(self) -> TaskPage:
-        while not self._ended.is_set():
-            if self._due is not None:
-                await self._wait_until(self._due)
-                if self._ended.is_set():
-                    break
-                self._due = None
-                self._pages = self._look(self._pages.bookmark)
-            try:
-                return await anext(self._pages)
-            except StopAsyncIteration:
-                pass
-            except Exception as error:
-                if not is_transient(error):
-                    self._ended.set()
-                    raise
-                # As a text: whoever keeps the record would keep the error, its traceback, and with it the client.
-                logger.warning("following goes on in %g s: %s", self._interval, str(error))
-            self._due = asyncio.get_running_loop().time() + self._interval
-        raise StopAsyncIteration
-
     async def __aenter__(self) -> Self:
         return self
 
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
+    async def __aexit__(self, *_: object) -> None:
         await self.aclose()
 
+    @abstractmethod
     async def aclose(self) -> None:
-        """Stop to follow, and wait until nothing is in flight any more."""
-        self._ended.set()
-        await self._pages.aclose()
+        """End the iteration, and wait until none of its requests is in flight."""
 
-    async def _wait_until(self, due: float) -> None:
-        # Whoever closes the client or this ends the wait.
-        ends = [asyncio.ensure_future(event.wait()) for event in (self._closing, self._ended)]
+    @abstractmethod
+    async def _next_page(self) -> TaskPage:
+        """Return the next page with a task in it; raise `StopAsyncIteration` at the end."""
+
+
+@attrs.define(eq=False, repr=False)
+class PageIterator(Pages):
+    """The pages of one walk: what `TasksClient.iter_pages` returns.
+
+    If a call of `anext` is cancelled, for example by a timeout, nothing is lost: the pages stay in flight, and the next
+    call continues from the same place. The same holds after a `RequestTimeoutError`. If the iterator is dropped, its
+    pages are cancelled.
+    """
+
+    _fetcher: Fetcher
+    _walk: Walk
+    _on_invalid: OnInvalid
+    _lookback: Lookback | None = None
+    """Of a list that is followed: what was delivered recently."""
+    bookmark: Bookmark | None = attrs.field(init=False)
+    """The place after everything that was delivered or reported so far."""
+    _window: Window[Page | Exception] = attrs.field(init=False)
+    _failure: tuple[Exception, Bookmark | None] | None = attrs.field(init=False, default=None)
+    """To be raised after the page delivered last."""
+    _ended: bool = attrs.field(init=False, default=False)
+
+    def __attrs_post_init__(self) -> None:
+        self.bookmark = self._lookback.bookmark if self._lookback else self._walk.bookmark
+        self._window = Window(self._fetcher.start)
+
+    async def aclose(self) -> None:
+        """End the walk, and wait until none of its requests is in flight."""
+        self._fetcher.check_loop()
+        await cancel_and_wait(self._end())
+
+    async def _next_page(self) -> TaskPage:
+        self._fetcher.check_loop()  # Elsewhere, it does not end the walk.
         try:
-            seconds = max(0.0, due - asyncio.get_running_loop().time())
-            await asyncio.wait(ends, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            for end in ends:
-                end.cancel()
+            page = await self._walk_on()
+        except RequestTimeoutError as error:
+            # The consumer may take it for a timeout of its own, and call again. Then the page is requested again.
+            self._window.clear()
+            error.bookmark = self.bookmark
+            raise
+        except Exception as error:
+            self._end()
+            if isinstance(error, ApifyTasksError):
+                error.bookmark = self.bookmark
+            raise
+        if page is None:
+            raise StopAsyncIteration
+        return page
+
+    def _end(self) -> list[asyncio.Task[Page | Exception]]:
+        self._ended = True
+        return self._window.clear()
+
+    async def _walk_on(self) -> TaskPage | None:
+        """Return the next page with a task in it; `None` at the end."""
+        while not self._ended:
+            unwrap(self._take_failure())
+            self._fetcher.check_usable()
+            self._fill()
+            if not self._window:
+                self._ended = True
+                break
+            await self._window.wait()
+            if not self._window:  # Another task called aclose.
+                break
+            page = self._deliver(unwrap(self._first_outcome()))
+            self._fill()
+            if page.items:
+                return page
+        return None
+
+    def _fill(self) -> None:
+        """Start what can be started, so that the next pages are on their way while the consumer works."""
+        # If on_invalid closed the client, the page that it was called for must still be delivered.
+        if not self._fetcher.closing.is_set():
+            self._window.follow(self._walk.requests(self._fetcher.concurrency))
+
+    def _first_outcome(self) -> Page | Exception:
+        return self._fetcher.outcome(*self._window.pop())
+
+    def _take_failure(self) -> Exception | None:
+        if self._failure is None:
+            return None
+        (failure, self.bookmark), self._failure = self._failure, None
+        return failure
+
+    def _deliver(self, page: Page) -> TaskPage:
+        """Return the new tasks of a page."""
+        reseeks, desc, warned = self._walk.reseeks, self._walk.desc, self._walk.warning
+        news = self._walk.receive(page)
+        if self._walk.warning and not warned:
+            self._fetcher.recorder.record_incomplete(self._walk.warning)
+        numbers, duplicates = self._choose(page, news)
+        tasks, self.bookmark = self._sort_out(page, news, numbers)
+        self._fetcher.recorder.record_delivery(
+            tasks=len(tasks), duplicates=duplicates, reseeks=self._walk.reseeks - reseeks
+        )
+        offset = page.position(news.indices[0] if news.indices else 0, desc=desc)
+        return page.deliver(tasks, offset=offset, desc=desc, bookmark=self.bookmark)
+
+    def _choose(self, page: Page, news: News) -> tuple[Sequence[int], int]:
+        """Return which of the new entries to deliver, and how many entries were delivered before."""
+        if self._lookback is None:
+            return range(len(news.indices)), len(page.entries) - len(news.indices)
+        numbers = [number for number in range(len(news.indices)) if self._lookback.is_new(*news.identify(number))]
+        return numbers, len(news.indices) - len(numbers)
+
+    def _sort_out(self, page: Page, news: News, numbers: Sequence[int]) -> tuple[list[Task], Bookmark | None]:
+        """Return the tasks to deliver, and the bookmark after them."""
+        entries = [page.entries[news.indices[number]] for number in numbers]
+        if self._lookback is None and {Task}.issuperset(map(type, entries)):
+            return cast("list[Task]", entries), news.bookmark_after(len(entries))
+        tasks = []
+        bookmark = self._bookmark_after(news, 0)
+        for number, entry in zip(numbers, entries, strict=True):
+            place = page.position(news.indices[number], desc=self._walk.desc)
+            if self._lookback is not None:
+                self._lookback.deliver(*news.identify(number), place)
+            if isinstance(entry, Task):
+                tasks.append(entry)
+            else:
+                # A page from the other end of the list counts its offsets from there.
+                entry.offset, entry.desc = place, self._walk.desc
+                self._handle(entry, self._bookmark_after(news, number + 1))
+                if self._failure is not None:
+                    break
+            bookmark = self._bookmark_after(news, number + 1)
+        return tasks, bookmark
+
+    def _bookmark_after(self, news: News, count: int) -> Bookmark | None:
+        return news.bookmark_after(count) if self._lookback is None else self._lookback.bookmark
+
+    def _handle(self, error: InvalidTaskError, bookmark: Bookmark | None) -> None:
+        """Do as `on_invalid` says. An error that is to be raised in the place of the item becomes the failure."""
+        self._fetcher.recorder.record_delivery(tasks=0, invalid=1)
+        if self._on_invalid == "raise":
+            self._failure = error, bookmark
+        elif isinstance(self._on_invalid, str):  # "skip"
+            logger.warning("left out: %s", error.problem)
+        else:
+            try:
+                self._on_invalid(error)
+            except StopAsyncIteration:  # It would end the walk in silence.
+                self._failure = RuntimeError("on_invalid raised StopAsyncIteration"), bookmark
+            except Exception as failure:  # noqa: BLE001 - a foreign function may raise anything
+                self._failure = failure, bookmark

@@ -1,10 +1,8 @@
-"""The models as pydantic sees them, and FastAPI with it: JSON of the wire's form.
+"""The models for pydantic and FastAPI, in the API's JSON form.
 
-`models` imports this when pydantic asks a model for its schema, and not before: nothing else here needs pydantic. What
-reads and writes the JSON is the one converter, and which fields there are is what the models say.
+`models` imports this only when pydantic asks a model for its schema: nothing else here needs pydantic. The converter
+reads and writes the JSON, and the models say which fields there are.
 """
-
-from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
@@ -18,11 +16,9 @@ from apify_tasks_async._convert import converter
 from apify_tasks_async._fields import fields_of
 from apify_tasks_async.models import Bookmark
 
-__all__ = ["make_core_schema", "make_json_schema"]
-
 
 def make_core_schema(model: type, handler: GetCoreSchemaHandler) -> CoreSchema:
-    """Return how pydantic reads and writes a model; an instance it takes as it is."""
+    """Return the schema by which pydantic reads and writes a model. It accepts instances unchanged."""
     read: Callable[[Any], Any]
     write: Callable[[Any], Any]
     if model is Bookmark:
@@ -37,7 +33,7 @@ def make_core_schema(model: type, handler: GetCoreSchemaHandler) -> CoreSchema:
 
     return core_schema.no_info_plain_validator_function(
         validate,
-        # What the definition is called in a JSON schema comes from this.
+        # The name of the definition in a JSON schema comes from this.
         ref=f"{model.__module__}.{model.__qualname__}:{id(model)}",
         json_schema_input_schema=json_form,
         serialization=core_schema.plain_serializer_function_ser_schema(write),
@@ -55,10 +51,10 @@ def _properties(model: type, handler: GetCoreSchemaHandler) -> dict[str, core_sc
 
 
 def make_json_schema(model: type, schema: Any, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
-    """Return the JSON schema of what a model is read from, or of what it is written to."""
+    """Return the JSON schema of a model, for reading or for writing."""
     json_schema = handler(schema["json_schema_input_schema"])
     summary, _, _ = (model.__doc__ or "").partition("\n")
     json_schema |= {"title": model.__name__, "description": summary}
     if handler.mode == "serialization" and "properties" in json_schema:
-        json_schema["required"] = list(json_schema["properties"])  # what is None is written as null
+        json_schema["required"] = list(json_schema["properties"])  # None is written as null.
     return json_schema

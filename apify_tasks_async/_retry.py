@@ -1,137 +1,81 @@
-"""Whether and when to try again. The policy is pure; the loop is tenacity's."""
-
-from __future__ import annotations
+"""Whether and when a request is sent again: the policy, which is pure, and the loop."""
 
 import asyncio
-import random
-import time
-from collections.abc import Awaitable, Callable
-from contextlib import AbstractAsyncContextManager
-from typing import Generic, TypeVar
 
 import attrs
-import tenacity
 
-from apify_tasks_async._arguments import check_integer, check_number
-from apify_tasks_async.errors import (
-    ApifyTasksError,
-    CertificateError,
-    InvalidResponseError,
-    InvalidTaskError,
-    RateLimitedError,
-    ResponseError,
-    ResponseTooLargeError,
-    ServerError,
-    TransportError,
-)
-
-__all__ = ["Attempt", "Budget", "Outcome", "Retrier", "RetryPolicy", "backoff", "is_transient"]
-
-T = TypeVar("T")
+from apify_tasks_async import errors
+from apify_tasks_async._arguments import check_integer, check_number, validator
+from apify_tasks_async._clock import Clock
+from apify_tasks_async._limiter import Limiter
+from apify_tasks_async._page import Page, PageRequest
+from apify_tasks_async._recorder import Recorder
+from apify_tasks_async._response import read_response
+from apify_tasks_async._secret import Redactor
+from apify_tasks_async._transport import Transport
 
 
 @attrs.frozen
 class RetryPolicy:
     """How often, how soon and for how long a request is tried again.
 
-    Tried again are 429, 5xx, transport failures, timeouts, and a 2xx without the page; never another 4xx, a 3xx
-    or a certificate that is not accepted. The wait before attempt n + 1 is random in [D, 2D], D = `base_delay` *
-    2 ** (n - 1), as https://docs.apify.com/api/v2#rate-limiting asks for; `Retry-After` is honoured as the minimum.
+    A request is tried again after 429, 5xx, a transport failure, a timeout, or a 2xx without the page. It is never
+    tried again after another 4xx, a 3xx, or a certificate that is not trusted. The wait after attempt n is random in
+    [D, 2D], D = `base_delay` * 2 ** (n - 1), as https://docs.apify.com/api/v2#rate-limiting asks for. `Retry-After` is
+    honoured as the minimum.
 
     Raises:
-        TypeError: A value is not of its type.
-        ValueError: A value is out of its range.
+        TypeError: A value has the wrong type.
+        ValueError: A value is out of range.
 
     Example:
         >>> RetryPolicy(attempts=3).attempts
         3
     """
 
-    attempts: int = 5
-    """The most attempts at one request, the first included: at least 1."""
+    attempts: int = attrs.field(default=5, validator=validator(check_integer, minimum=1))
+    """The maximum number of attempts at one request, the first included: at least 1."""
 
-    base_delay: float = 0.5
-    """Seconds: the D of the first wait."""
+    base_delay: float = attrs.field(default=0.5, validator=validator(check_number, minimum=0))
+    """Seconds: the D of the first wait. 0 makes tests fast."""
 
-    max_delay: float = 30.0
-    """Seconds: the longest wait that is not asked for by `Retry-After`."""
+    max_delay: float = attrs.field(default=30.0, validator=validator(check_number, minimum=0))
+    """Seconds: the longest wait, unless `Retry-After` asks for a longer one."""
 
-    deadline: float = 120.0
-    """Seconds from the first attempt at a request: no wait and no attempt at it goes on for longer.
+    deadline: float = attrs.field(default=120.0, validator=validator(check_number, above=0))
+    """Seconds for one request, all its attempts and waits included.
 
     Waiting for its turn among the client's other requests does not count.
     """
 
-    budget: int = 25
+    budget: int = attrs.field(default=25, validator=validator(check_integer, minimum=0))
     """How many more retries than successes all requests of a client may have together.
 
-    Each retry takes one from it, each success puts one back, so that an outage does not multiply the load. What fails
-    while it is empty is not tried again.
+    Each retry takes one from it, each success puts one back, so that an outage does not multiply the load. While it is
+    empty, a request that fails is not tried again.
     """
 
-    def __attrs_post_init__(self) -> None:
-        check_integer("attempts", self.attempts, minimum=1)
-        check_number("base_delay", self.base_delay, minimum=0)
-        check_number("max_delay", self.max_delay, minimum=0)
-        check_number("deadline", self.deadline, above=0)
-        check_integer("budget", self.budget, minimum=0)
 
-
-@attrs.frozen
-class Attempt:
-    """One attempt at one request, as `on_attempt` is told of it when it has ended."""
-
-    offset: int
-    """The `offset` asked for."""
-
-    limit: int
-    """The `limit` asked for."""
-
-    desc: bool
-    """The order asked for."""
-
-    number: int
-    """Which attempt at this request it was, from 1."""
-
-    status: int | None
-    """The HTTP status; `None` if no response arrived."""
-
-    error: ApifyTasksError | None
-    """What went wrong; `None` if nothing did."""
-
-    elapsed: float
-    """Seconds that it took, without the wait for its turn."""
-
-    delay: float | None
-    """Seconds until the next attempt; `None` if there is none."""
-
-
-@attrs.frozen
-class Outcome:
-    """How an attempt ended."""
-
-    number: int
-    error: ApifyTasksError | None
-    elapsed: float
-    delay: float | None
+_TRANSIENT = errors.TransportError, errors.RateLimitedError, errors.ServerError, errors.InvalidResponseError
+_PERMANENT = errors.CertificateError, errors.InvalidTaskError, errors.ResponseTooLargeError  # Kinds of the above.
 
 
 def is_transient(error: BaseException) -> bool:
-    """Tell whether the same request may well succeed when it is sent again."""
-    if isinstance(error, CertificateError | InvalidTaskError | ResponseTooLargeError):
-        return False
-    return isinstance(error, TransportError | RateLimitedError | ServerError | InvalidResponseError)
+    """Return True if the same request may succeed when it is sent again."""
+    return isinstance(error, _TRANSIENT) and not isinstance(error, _PERMANENT)
 
 
-def backoff(
-    policy: RetryPolicy, number: int, error: BaseException | None, uniform: Callable[[float, float], float]
-) -> float:
-    """Return the seconds to wait between attempt `number`, which ended with `error`, and the next."""
-    # 2 ** 64 half seconds are beyond any max_delay; without the bound a large `attempts` would overflow a float.
+def backoff(policy: RetryPolicy, number: int, error: errors.ApifyTasksError, clock: Clock) -> float:
+    """Return the seconds to wait after attempt `number`, which ended with `error`."""
+    # Without a bound on the exponent, a large `attempts` would overflow a float.
     low = min(policy.base_delay * 2 ** min(number - 1, 64), policy.max_delay)
-    delay = min(uniform(low, 2 * low), policy.max_delay)
-    asked = error.retry_after if isinstance(error, ResponseError) else None
-    return max(delay, asked or 0.0)
+    delay = min(clock.uniform(low, 2 * low), policy.max_delay)
+    return max(delay, retry_after(error))
+
+
+def retry_after(error: errors.ApifyTasksError) -> float:
+    """Return the seconds that the server asked to wait; 0 if it did not ask."""
+    return (error.retry_after or 0.0) if isinstance(error, errors.ResponseError) else 0.0
 
 
 class Budget:
@@ -142,129 +86,87 @@ class Budget:
         self.left: int = size
 
     def spend(self) -> bool:
-        """Take one retry out, and tell whether there was one."""
+        """Take one retry; return False if none is left."""
         if self.left == 0:
             return False
         self.left -= 1
         return True
 
     def refund(self) -> None:
-        """Put one back after a success."""
+        """Put one retry back after a success."""
         self.left = min(self.left + 1, self._size)
 
 
-class Retrier:
-    """Runs operations until they succeed, or until the policy says that they will not."""
+@attrs.define(eq=False)
+class RetryLoop:
+    """Sends a request until its page arrives, or until the policy gives up. All requests of a client share one."""
 
-    def __init__(
-        self,
-        policy: RetryPolicy,
-        *,
-        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
-        clock: Callable[[], float] = time.monotonic,
-        uniform: Callable[[float, float], float] = random.uniform,
-    ) -> None:
-        self.policy = policy
-        self.budget: Budget = Budget(policy.budget)
-        self.sleep = sleep
-        self.clock = clock
-        self.uniform = uniform
+    _transport: Transport
+    _policy: RetryPolicy
+    _timeout: float
+    _limiter: Limiter
+    _recorder: Recorder
+    _redactor: Redactor
+    _clock: Clock
+    _budget: Budget = attrs.field(init=False)
+    _decoding: asyncio.Lock = attrs.field(init=False, factory=asyncio.Lock)
 
-    async def run(
-        self,
-        operation: Callable[[float], Awaitable[T]],
-        *,
-        admit: Callable[[], AbstractAsyncContextManager[object]],
-        report: Callable[[Outcome], object],
-    ) -> T:
-        """Return what the operation returns.
+    def __attrs_post_init__(self) -> None:
+        self._budget = Budget(self._policy.budget)
 
-        Args:
-            operation: One attempt; it is told how many seconds are left until the deadline.
-            admit: The wait for the attempt's turn, which neither the deadline nor `elapsed` counts.
-            report: Is told how each attempt ended.
+    async def fetch(self, request: PageRequest) -> Page | errors.ApifyTasksError:
+        """Return the page, or the error that the last attempt ended with.
 
-        Raises:
-            ApifyTasksError: What the last attempt raised, with the number of attempts.
+        The error is returned, not raised. So no traceback keeps these frames and what they hold: the client, and texts
+        in which a server may have repeated the token.
         """
-        return await _Run(self, operation, admit, report).result()
+        deadline = self._clock.now() + self._policy.deadline
+        number = 0
+        while True:
+            number += 1
+            async with self._limiter.turn() as waited:
+                deadline += waited
+                sent_at = self._clock.now()
+                result = await self._attempt(request, number, deadline)
+            elapsed = self._clock.now() - sent_at
+            delay = self._delay_after(result, number, deadline, sent_at)
+            self._recorder.record_attempt(request, number, result, elapsed, delay)
+            if delay is None:
+                return result
+            await self._clock.sleep(delay)
 
+    async def _attempt(self, request: PageRequest, number: int, deadline: float) -> Page | errors.ApifyTasksError:
+        # A consumer that blocks the event loop may let the deadline pass.
+        seconds = max(0.0, min(self._timeout, deadline - self._clock.now()))
+        self._recorder.record_request()
+        response = await self._transport.get(request, seconds)
+        if isinstance(response, errors.ApifyTasksError):
+            response.attempts = number
+            return response
+        self._recorder.record_body(len(response.body))
+        self._limiter.pace.set_server_limit(response.headers.get("X-RateLimit-Limit"))
+        # Pages arrive in bursts. Decoding one page per turn of the loop keeps a burst from blocking it.
+        async with self._decoding:
+            await asyncio.sleep(0)
+            return read_response(request, response, number, self._redactor)
 
-class _Run(Generic[T]):
-    """The attempts at one operation."""
-
-    def __init__(
-        self,
-        retrier: Retrier,
-        operation: Callable[[float], Awaitable[T]],
-        admit: Callable[[], AbstractAsyncContextManager[object]],
-        report: Callable[[Outcome], object],
-    ) -> None:
-        self._retrier = retrier
-        self._operation = operation
-        self._admit = admit
-        self._report = report
-        self._number = 0
-        self._reported = 0
-        self._started: float | None = None  # moved on by the waits for a turn since
-        self._began = 0.0
-        self._exhausted = False
-
-    async def result(self) -> T:
-        retrying = tenacity.AsyncRetrying(
-            sleep=self._retrier.sleep,
-            stop=self._gives_up,
-            wait=self._delay,
-            retry=tenacity.retry_if_exception(is_transient),
-            before_sleep=self._before_sleep,
-            reraise=True,
-        )
-        try:
-            result: T = await retrying(self._attempt)
-        except ApifyTasksError as error:
-            if self._reported == self._number:
-                raise  # it was `report` that raised it, which is not to hear of the same attempt again
-            error.attempts = self._number
-            if self._exhausted:
-                error.problem += "; too many other requests failed as well to try again"
-            self._tell(error, None)
-            # The frames of tenacity hold on to the error, which would hold on to them, and they to the client.
-            raise error.with_traceback(None)  # noqa: B904  it is the same one
-        finally:
-            retrying.iter_state.reset()  # what it holds refers to itself, and to the client
-        self._retrier.budget.refund()
-        self._tell(None, None)
-        return result
-
-    async def _attempt(self) -> T:
-        asked = self._retrier.clock()
-        async with self._admit():
-            self._number += 1
-            self._began = self._retrier.clock()
-            self._started = self._began if self._started is None else self._started + (self._began - asked)
-            # A consumer who kept the event loop busy may have let the deadline pass.
-            left = max(0.0, self._retrier.policy.deadline - (self._began - self._started))
-            return await self._operation(left)
-
-    def _delay(self, state: tenacity.RetryCallState) -> float:
-        return backoff(self._retrier.policy, self._number, _error_of(state), self._retrier.uniform)
-
-    def _gives_up(self, state: tenacity.RetryCallState) -> bool:
-        elapsed = self._retrier.clock() - (self._started or 0.0)
-        policy = self._retrier.policy
-        if self._number >= policy.attempts or elapsed + state.upcoming_sleep >= policy.deadline:
-            return True
-        self._exhausted = not self._retrier.budget.spend()
-        return self._exhausted
-
-    def _before_sleep(self, state: tenacity.RetryCallState) -> None:
-        self._reported = self._number
-        self._tell(_error_of(state), state.upcoming_sleep)
-
-    def _tell(self, error: ApifyTasksError | None, delay: float | None) -> None:
-        self._report(Outcome(self._number, error, self._retrier.clock() - self._began, delay))
-
-
-def _error_of(state: tenacity.RetryCallState) -> ApifyTasksError | None:
-    error = state.outcome.exception() if state.outcome else None
-    return error if isinstance(error, ApifyTasksError) else None
+    def _delay_after(
+        self, result: Page | errors.ApifyTasksError, number: int, deadline: float, sent_at: float
+    ) -> float | None:
+        """Return the seconds to wait before the next attempt; `None` if there is none."""
+        if isinstance(result, Page):
+            self._budget.refund()
+            return None
+        if isinstance(result, errors.RateLimitedError):
+            # A Retry-After beyond the deadline fails only this request; the others go on.
+            pause = retry_after(result)
+            self._limiter.pace.record_refusal(sent_at, pause if pause < self._policy.deadline else 0.0)
+        if not is_transient(result) or number >= self._policy.attempts:
+            return None
+        delay = backoff(self._policy, number, result, self._clock)
+        if self._clock.now() + delay >= deadline:
+            return None
+        if not self._budget.spend():
+            result.problem += "; too many other requests failed as well to try again"
+            return None
+        return delay

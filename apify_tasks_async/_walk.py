@@ -1,100 +1,83 @@
-"""Which page next, and which of its tasks are new. Pure: no I/O, no clock, no tasks.
+"""Which items of a page are new, and where the list ends. Pure: no I/O, no clock, no asyncio.
 
-The walk keeps a frontier: the place behind the last item that was accepted, which is a `Bookmark`. A page is
-*bracketed* if it begins at the start of the list, or with an item strictly before the frontier. A response is one
-contiguous part of the list, so whatever lives between that item and the page's last one is in the page: everything
-behind the frontier, up to there, is now known, however often the list changed since the page before.
+The *frontier* is the place after the last item delivered. A page is *bracketed* if it begins with an item strictly
+before the frontier, or at the start of the list. Each page is one gapless piece of the list. So a bracketed page holds
+everything between the frontier and its own last item, however the list changed since the page before.
 
-On a quiet list the plain walk needs no bracket: its pages adjoin. As soon as it sees a change it goes on with brackets.
+A walk whose pages adjoin (see `_plan.Mode`) believes a total that equals the end of the page exactly. Any other asks
+for the *other end*: the first page in the opposite direction. If that reaches back to the frontier, nothing is missing.
 """
 
 from __future__ import annotations
 
-import hashlib
-import operator
-from bisect import bisect_left, bisect_right
-from collections import deque
 from collections.abc import Sequence
-from datetime import datetime, timedelta
+from datetime import datetime
 
 import attrs
 
-from apify_tasks_async._arguments import check_boolean, check_integer, short_repr
-from apify_tasks_async._protocol import MAX_LIMIT, Item, PageRequest, Slice
+from apify_tasks_async._arguments import check_boolean, check_integer
+from apify_tasks_async._bookmarks import BEGINNING, Reading, check_bookmark, read_page
+from apify_tasks_async._defaults import MAX_LIMIT, MINIMUM_EXACT_PAGE_SIZE
+from apify_tasks_async._page import Page, PageRequest
+from apify_tasks_async._plan import Mode, Plan
+from apify_tasks_async._search import Search
+from apify_tasks_async._standstill import OtherEnd, Standstill
 from apify_tasks_async.errors import DriftError, InvalidResponseError
-from apify_tasks_async.models import Bookmark, Task
+from apify_tasks_async.models import Bookmark
 
-__all__ = ["LEAST_EXACT_PAGE_SIZE", "Step", "Walk", "bookmark_behind"]
+ATTEMPTS = 5
+"""How many answers in a row may be unusable."""
 
-OVERLAP = 8
-"""How many items a bracketed page repeats of the page before, so that small shifts cost no request."""
+FIRST_LOOK = 200
+"""How many items a resumed walk reads from the other end before anything else."""
 
-LEAST_EXACT_PAGE_SIZE = 4
-"""The smallest page that can hold an overlap, a tie and something new."""
-
-PATIENCE = 32
-"""How many responses without a new item end a walk that does not merely walk forward again."""
-
-HERE = timedelta(0)
-
-_created_at = operator.attrgetter("created_at")
+HIDDEN = "the server counts tasks that it does not show: some may be missing; exact=True raises an error then"
 
 
-@attrs.frozen
-class Step:
-    """What a response brought."""
+@attrs.frozen(eq=False)
+class News:
+    """What a page brought. The walk does not keep it, so that a page that was delivered is freed."""
 
-    request: PageRequest
-    response: Slice
-    keys: list[datetime]
-    """What the items of the response are sorted by."""
+    frontier: Bookmark | None
+    """The frontier before the page."""
 
-    fresh: list[int]
-    """The places in the response of the items that are new."""
+    reading: Reading | None = None
+    positions: Sequence[int] = ()
+    """Where in the reading the new items are."""
 
-    before: Bookmark | None
-    """The frontier before the response."""
+    indices: Sequence[int] = attrs.field(init=False)
+    """Where in the page they are, in the order of delivery."""
 
-    restarted: bool
-    """Whether the requests that were planned behind this one are void."""
+    @indices.default
+    def _indices(self) -> Sequence[int]:
+        return self.reading.indices_of(self.positions) if self.reading else ()
 
-    @property
-    def items(self) -> tuple[Item, ...]:
-        """The new items, in order."""
-        items = self.response.items
-        return items if len(self.fresh) == len(items) else tuple(items[index] for index in self.fresh)
+    def identify(self, number: int) -> tuple[datetime, str]:
+        """Return what the new entry of that number is sorted by, and what tells it from others of the same key."""
+        if self.reading is None:
+            raise IndexError("the page brought nothing new")
+        position = self.positions[number]
+        return self.reading.keys[position], self.reading.identity(position)
 
-    @property
-    def offset(self) -> int:
-        """The place of the first new item in the list."""
-        return self.request.offset + (self.fresh[0] if self.fresh else 0)
-
-    def bookmark_behind(self, count: int) -> Bookmark | None:
-        """Return the place behind the first `count` new items."""
-        old, keys = self.before, self.keys
-        if not count or not keys:
-            return self._seen_again(old) if old else None
-        stop = self.fresh[count - 1] + 1
-        key = keys[stop - 1]
-        start, _ = span(keys, key, stop, desc=self.request.desc)
-        tied = old if old and old.created_at == key else None
-        ids = frozenset(map(_identity, self.response.items[start:stop]))
-        if start > 0:
-            before = self.request.offset + start - 1
-        else:
-            before = tied.offset if tied else max(0, self.request.offset - 1)
-        return Bookmark(key, ids | tied.ids if tied else ids, before, self.request.desc)
-
-    def _seen_again(self, old: Bookmark) -> Bookmark:
-        """Return the frontier with its place in the list as this response shows it, if it does."""
-        start, _ = span(self.keys, old.created_at, len(self.keys), desc=self.request.desc)
-        if start == 0 < self.request.offset:
-            return old
-        return attrs.evolve(old, offset=max(0, self.request.offset + start - 1))
+    def bookmark_after(self, count: int) -> Bookmark | None:
+        """Return the place after the first `count` new entries."""
+        if not count or self.reading is None:
+            return self.frontier
+        return self.reading.bookmark_after(self.positions[count - 1], self.frontier)
 
 
-class Walk:
-    """The plan of one walk. Ask `next_request` what to fetch; give the responses to `receive`, in the order asked."""
+class Walk(Plan):
+    """The plan of one walk. Fetch what `requests` returns; give `receive` the answer to the first of them.
+
+    All attributes are immutable values: a shallow copy is a snapshot of the walk.
+
+    Attributes:
+        desc: The direction.
+        finished: Whether everything was delivered that the walk was asked for.
+        bookmark: The frontier: the place after everything accepted so far.
+        reseeks: How often the walk looked for its frontier again.
+        warning: One sentence, once a default walk has found that rows are hidden.
+    """
 
     def __init__(
         self,
@@ -109,255 +92,258 @@ class Walk:
         check_boolean("desc", desc)
         check_boolean("exact", exact)
         check_integer("offset", offset, minimum=0)
-        check_integer("page_size", page_size, minimum=LEAST_EXACT_PAGE_SIZE if exact else 1, maximum=MAX_LIMIT)
+        check_integer("page_size", page_size, minimum=MINIMUM_EXACT_PAGE_SIZE if exact else 1, maximum=MAX_LIMIT)
         if limit is not None:
             check_integer("limit", limit, minimum=1)
         if after is not None:
-            _check_bookmark(after, offset=offset, desc=desc)
-        self._desc = desc
-        self._page_size = page_size
-        self._remaining = limit
-        self._bracketed = exact or after is not None
-        self._frontier = after
-        self._planned: deque[PageRequest] = deque()
-        self._most = MAX_LIMIT  # records that the server puts into a page
-        self._total: int | None = None
-        self._alone = True  # the first page, and each re-read: more is planned only once it was accepted
-        self._rereads = 0  # since the last new item
-        self._vanished = 0  # items of the list, as far as the totals tell, during those
-        self._fruitless = 0  # responses since the last new item
-        self._pages_to_cross = 0  # in the list, when the first of them came
-        self._position = offset if after is None else self._before_frontier()
-        self.finished: bool = False
+            check_bookmark(after, offset=offset, desc=desc)
+        super().__init__(desc=desc, offset=offset, limit=limit, page_size=page_size, after=after)
+        self.reseeks = 0
+        self.warning: str | None = None
+        self._exact = exact
+        self._reach = offset  # ADJOIN and CROSS: the place up to which all pages were looked at
+        self._unusable = 0  # answers in a row
+        self._first_key: datetime | None = None  # of a walk with an offset: tasks before the offset may have it too
+        if exact or after:
+            self._bracket()
+        if after:
+            self._resume(after)
 
-    @property
-    def bookmark(self) -> Bookmark | None:
-        """The place behind the last item that was accepted."""
-        return self._frontier
+    def _resume(self, after: Bookmark) -> None:
+        self._position = max(0, after.offset + 1 - self._overlap)
+        if self._remaining is None:  # often there is little new
+            self._queue = (self._other_end(FIRST_LOOK),)
 
-    @property
-    def awaited(self) -> PageRequest:
-        """The request whose response is to be received next."""
-        return self._planned[0]
+    # What an answer brings
 
-    def next_request(self) -> PageRequest | None:
-        """Return the next page to fetch, or `None` if that depends on a response still to come."""
-        if self.finished or not self._worth_planning():
-            return None
-        request = PageRequest(self._position, self._limit(), self._desc)
-        self._planned.append(request)
-        self._position += request.limit - self._overlap()
-        return request
-
-    def plan_again(self) -> None:
-        """Forget the requests that are planned, since there will be no response to the oldest of them."""
-        self._position = self._planned[0].offset
-        self._planned.clear()
-
-    def _worth_planning(self) -> bool:
-        if not self._planned:
-            return True
-        if self._alone or self._wanted() == 0:
-            return False
-        return self._position + self._overlap() < (self._total or 0)
-
-    def _limit(self) -> int:
-        wanted = self._wanted()
-        if self._fruitless or wanted is None:
-            return self._page_limit()
-        # A walk that is resumed meets the frontier itself again, behind the overlap.
-        known = len(self._frontier.ids) if self._total is None and self._frontier else 0
-        return min(self._page_limit(), wanted + self._overlap() + known)
-
-    def _page_limit(self) -> int:
-        """Return how many records a page is to have: ever more while nothing new comes, to get past what is there."""
-        size = max(self._page_size, LEAST_EXACT_PAGE_SIZE) if self._bracketed else self._page_size
-        return min(size << min(self._fruitless, 10), self._most)
-
-    def _overlap(self) -> int:
-        if not self._bracketed:
-            return 0
-        # A re-read begins right before the frontier, to leave all the room there is for ties.
-        return 1 if self._rereads else min(OVERLAP, self._page_limit() // 2)
-
-    def _wanted(self) -> int | None:
-        """Return how many items are still to be planned for; `None` if all that there are."""
-        if self._remaining is None:
-            return None
-        overlap = self._overlap()
-        return max(0, self._remaining - sum(request.limit - overlap for request in self._planned))
-
-    def receive(self, response: Slice) -> Step:
-        """Take the response to the oldest planned request, and say what is new in it.
+    def receive(self, page: Page) -> News:
+        """Take the answer to the first request, and return what is new in it.
 
         Raises:
-            InvalidResponseError: The response is not sorted as asked.
-            DriftError: Too many responses in a row brought nothing new, and yet the walk is not at its end.
+            InvalidResponseError: Several answers in a row were unusable.
+            DriftError: The walk cannot show that it missed nothing.
         """
-        request = self._planned.popleft()
-        keys = _keys(response)
-        self._check_sorted(request, response, keys)
-        fresh = self._fresh(response.items, keys)
-        accepted = self._accepts(request, response, keys, repeats=len(fresh) < len(response.items))
-        if self._bracketed and response.items and not keys:
-            raise self._useless(request, response, "no item of the page has a readable createdAt to find the place by")
-        # A bookmark knows of the tasks up to its own place.
-        expected = self._frontier.offset + 2 if self._total is None and self._frontier else self._total or 0
-        vanished = max(0, expected - response.total)
-        self._total = response.total
-        self._most = min(self._most, max(response.limit, 1)) if response.limit < request.limit else self._most
-        if accepted:
-            return self._accept(request, response, keys, fresh)
-        self._reread(request, response, vanished)
-        return Step(request, response, keys, [], self._frontier, restarted=True)
+        request, *queue = self._queue
+        self._queue = tuple(queue)
+        reading = read_page(page, desc=self.desc)
+        problem = self._problem(page, reading)
+        if reading is None or problem:
+            self._try_again(page, problem)
+            return News(self.bookmark)
+        self._unusable = 0
+        shrunk = max(0, self._totals.last - page.total)
+        self._totals = self._totals.after(page.total)
+        news = self._news(request, reading)
+        if self._is_other_end(request):
+            return self._receive_other_end(reading, news)
+        self._notice_changes(request, reading, news)
+        if self._accepts(request, reading):
+            return self._accept(page, reading, news)
+        self._receive_unbracketed(page, reading, news, shrunk)
+        return News(self.bookmark)
 
-    def _accepts(self, request: PageRequest, response: Slice, keys: list[datetime], *, repeats: bool) -> bool:
-        """Tell whether nothing can hide between the frontier and what is new in the response."""
-        first = self._total is None and self._frontier is None
-        if repeats or self._total not in (None, response.total):
-            self._bracketed = True
-        if not self._bracketed:
+    def _problem(self, page: Page, reading: Reading | None) -> str | None:
+        """Say why the answer is unusable; `None` if it is usable."""
+        asked = page.request
+        if (page.offset, page.desc) != (asked.offset, asked.desc):
+            return f"asked for offset={asked.offset} desc={asked.desc}, got offset={page.offset} desc={page.desc}"
+        if reading is None:
+            return f"the page is not sorted by createdAt in {'descending' if asked.desc else 'ascending'} order"
+        if reading and not reading.keys and self._mode is Mode.BRACKET:
+            return "no item of the page has a readable createdAt to find the place by"
+        return None
+
+    def _try_again(self, page: Page, problem: str | None) -> None:
+        self._unusable += 1
+        where = page.request.where() | {"attempts": page.attempts, "bookmark": self.bookmark}
+        if self._unusable >= ATTEMPTS:
+            raise InvalidResponseError(f"{problem}, {ATTEMPTS} times in a row", **where)
+        self._ask_first(attrs.evolve(page.request))
+
+    def _news(self, request: PageRequest, reading: Reading) -> Sequence[int]:
+        """Return the positions of the items that were not delivered before."""
+        news = reading.news(self.bookmark)
+        if self._first_key is None or request.offset >= self._start:
+            return news
+        return [position for position in news if reading.keys[position] != self._first_key]
+
+    def _notice_changes(self, request: PageRequest, reading: Reading, news: Sequence[int]) -> None:
+        """Go on with brackets once a total differs, or other items come again than the request overlaps."""
+        again = len(reading) - len(news)
+        overlapped = min(max(0, self._reach - request.offset), len(reading))
+        if not self._totals.steady or (self._mode is Mode.ADJOIN and again != overlapped):
+            self._bracket()
+
+    def _accepts(self, request: PageRequest, reading: Reading) -> bool:
+        """Return True if nothing can be missing between the frontier and the news of the page."""
+        if self._mode is not Mode.BRACKET and request.offset <= self._reach:
             return True
-        if first or request.offset == 0:
-            return True
-        if not keys or self._frontier is None:
-            return False
-        return distance(keys[0], self._frontier.created_at, desc=self._desc) < HERE
+        if self.bookmark is None:
+            return request.offset <= self._start
+        return request.offset == 0 or reading.count_before(self.bookmark.created_at) > 0
 
-    def _useless(self, request: PageRequest, response: Slice, problem: str) -> InvalidResponseError:
-        return InvalidResponseError(problem, attempts=response.attempts, bookmark=self._frontier, **request.where())
+    def _accept(self, page: Page, reading: Reading, news: Sequence[int]) -> News:
+        end = page.request.offset + len(reading)
+        cut = len(page.entries) < min(page.request.limit, page.limit)
+        self._page_size = self._page_size.after(page, len(reading))
+        delivered = self._deliver(reading, news)
+        if self._remaining == 0 or self._believes_end(reading, end):
+            self._finish()
+        elif delivered.positions:
+            self._go_on(end, cut=cut)
+        else:
+            self._receive_nothing_new(page, reading, end, cut=cut)
+        return delivered
 
-    def _check_sorted(self, request: PageRequest, response: Slice, keys: list[datetime]) -> None:
-        if keys != sorted(keys, reverse=self._desc):
-            order = "descending" if self._desc else "ascending"
-            raise self._useless(request, response, f"the page is not sorted by createdAt in {order} order")
-
-    def _fresh(self, items: Sequence[Item], keys: list[datetime]) -> list[int]:
-        """Return the places in the page of the items that were not accepted before."""
-        frontier = self._frontier
-        if frontier is None or not keys:
-            return list(range(len(items)))
-        start, end = span(keys, frontier.created_at, len(keys), desc=self._desc)
-        ties = [index for index in range(start, end) if _identity(items[index]) not in frontier.ids]
-        return [*ties, *range(end, len(items))]
-
-    def _accept(self, request: PageRequest, response: Slice, keys: list[datetime], fresh: list[int]) -> Step:
+    def _deliver(self, reading: Reading, positions: Sequence[int]) -> News:
+        """Move the frontier after the news, as far as they are wanted."""
+        positions = positions[: self._remaining]
+        if self._start and not self.bookmark and reading.keys:
+            self._first_key = reading.keys[0]
+        frontier = self.bookmark and reading.seen_again(self.bookmark)
+        news = News(frontier, reading, positions)
+        self.bookmark = news.bookmark_after(len(positions))
+        if positions:
+            self._standstill = Standstill()
         if self._remaining is not None:
-            del fresh[self._remaining :]
-            self._remaining -= len(fresh)
-        self._alone = False
-        self.finished = self._is_last(request, response, fresh) or self._remaining == 0
-        if fresh:
-            self._rereads = self._fruitless = self._vanished = 0
-        elif not self.finished:
-            self._endure(request, response)
-        step = Step(request, response, keys, fresh, self._frontier, restarted=False)
-        self._frontier = step.bookmark_behind(len(fresh))
-        return attrs.evolve(step, restarted=self._adjoin(request, response))
+            self._remaining -= len(positions)
+        return news
 
-    def _is_last(self, request: PageRequest, response: Slice, fresh: list[int]) -> bool:
-        """Tell whether nothing can come behind the response."""
-        end = request.offset + len(response.items)
-        if len(response.items) < min(request.limit, response.limit):
-            # A short page is the last one; if the total says otherwise, what comes behind it is looked at once more.
-            return not fresh or end >= response.total
-        # Without brackets the pages adjoin, and a total that never changed may be believed if it fits exactly.
-        return not self._bracketed and end == response.total
+    def _go_on(self, end: int, *, cut: bool) -> None:
+        """Plan on from the end of a page with news, without a gap to what is in flight."""
+        self._reach = max(self._reach, end)
+        self._one_at_a_time = (
+            cut and len(self._page_size.recent) == 1
+        )  # the next page shows whether this is the usual size
+        place = end
+        if self._mode is Mode.BRACKET and self.bookmark:
+            # A page that begins between ties at the frontier would not be bracketed.
+            place = max(0, min(end - self._overlap, self.bookmark.offset))
+        if not self._queue or self._is_other_end(self._queue[0]):
+            self._position, self._cut = place, cut
+        elif self._queue[0].offset > place:
+            self._ask_page_first(place)
 
-    def _adjoin(self, request: PageRequest, response: Slice) -> bool:
-        """Plan on from the end of the response; tell whether what was planned would leave a gap, and is void."""
-        position = max(0, request.offset + len(response.items) - self._overlap())
-        if self._bracketed and self._frontier:
-            # Of ties at the end of the page the next one could not begin with one, and be bracketed.
-            position = min(position, max(request.offset, self._frontier.offset))
-        gap = bool(self._planned) and self._planned[0].offset > position
-        if gap:
-            self._planned.clear()
-        if not self._planned:
-            self._position = position
-        return gap
+    # The end
 
-    def _reread(self, request: PageRequest, response: Slice, vanished: int) -> None:
-        """Give up what was planned, and look for the frontier where it should be by now, then further back."""
-        self._endure(request, response)
-        self._vanished += vanished
-        back = self._page_size << (self._rereads - 1) if self._rereads else 0
-        self._rereads += 1
-        self._position = self._before_frontier(self._vanished + back)
-        self._alone = True
-        self._planned.clear()
+    def _believes_end(self, reading: Reading, end: int) -> bool:
+        """Return True if the page's own total shows that nothing comes after it."""
+        if not self.bookmark and not reading and self._start:
+            return self._totals.largest <= self._start  # there is nothing to prove it by
+        return self._mode is not Mode.BRACKET and end == self._totals.largest
 
-    def _before_frontier(self, back: int = 0) -> int:
-        """Return where to read from in order to meet the frontier, and so much before it."""
-        seen_at = self._frontier.offset if self._frontier else 0
-        return max(0, seen_at + 1 - back - self._overlap())
+    def _receive_other_end(self, reading: Reading, news: Sequence[int]) -> News:
+        """Finish if the page reaches back to the frontier; else take note of what it shows."""
+        if self._reaches_frontier(reading):
+            self._finish()
+            return self._deliver(reading, news)
+        self._cut = False
+        if reading or self._totals.last:  # that the list was emptied needs another page, and then this one again
+            other_end = OtherEnd.MORE if news else OtherEnd.NOTHING
+            self._standstill = attrs.evolve(self._standstill, other_end=other_end)
+        return News(self.bookmark)
 
-    def _endure(self, request: PageRequest, response: Slice) -> None:
-        """Count a response that brought nothing new, and give up after too many of them."""
-        self._fruitless += 1
-        if self._fruitless == 1:
-            self._pages_to_cross = (self._total or 0) // max(1, self._page_limit() - self._overlap())
-        if self._fruitless > PATIENCE + self._pages_to_cross:
-            self.finished = True
-            raise DriftError(
-                f"{self._fruitless} responses in a row held nothing new: the list changes faster than it can be read, "
-                f"or more tasks than fit into a page were created at {self._frontier and self._frontier.created_at}",
-                bookmark=self._frontier,
-                attempts=response.attempts,
-                **request.where(),
-            )
+    def _reaches_frontier(self, reading: Reading) -> bool:
+        """Return True if the page from the other end shows that nothing else comes after the frontier."""
+        whole = len(reading) == self._totals.last == self._totals.largest  # by its total, the page is the whole list
+        if not self.bookmark or self.bookmark.created_at == BEGINNING:
+            return whole and not self._start
+        if reading.count_before(self.bookmark.created_at):
+            return True
+        # Nothing comes before the frontier: it is the first moment of the list, or the list was emptied.
+        confirmed = self._standstill.pages > 0
+        return whole and (reading.count_through(self.bookmark.created_at) > 0 or (confirmed and not reading))
 
+    def _finish(self) -> None:
+        self.finished, self._queue = True, ()
 
-def bookmark_behind(request: PageRequest, response: Slice) -> Bookmark | None:
-    """Return the place behind the last item of a page that is no part of a walk; `None` if there is none."""
-    walk = Walk(desc=request.desc, offset=request.offset, limit=request.limit, page_size=request.limit)
-    walk.next_request()
-    try:
-        walk.receive(response)
-    except InvalidResponseError:
-        return None  # without an order there is nothing to be behind of
-    return walk.bookmark
+    # Pages without news
 
+    def _receive_nothing_new(self, page: Page, reading: Reading, end: int, *, cut: bool) -> None:
+        """Go on after an accepted page that brought nothing new: is it the end, cut, or does the list shift?"""
+        place = page.request.offset
+        self._standstill = self._standstill.after(place, reading)
+        if self._standstill.hopeless:
+            self._give_up(page)
+        elif self._mode is Mode.CROSS:
+            self._step_over(place + max(len(reading), self._page_size.size))
+        elif cut and self._is_time_for_the_other_end(page, end):
+            self._position = self._position if self._queue else place
+            self._ask_first(self._other_end())
+        elif cut and self._standstill.pages == 1:
+            self._ask_page_first(place)
+        else:
+            self._search_on(page, reading, keep=bool(self._queue))
 
-def distance(key: datetime, place: datetime, *, desc: bool) -> timedelta:
-    """Return how far behind the place the key comes in the order of the walk: negative if it comes before."""
-    return place - key if desc else key - place
+    def _is_time_for_the_other_end(self, page: Page, end: int) -> bool:
+        near = page.total - end < self._page_size.size or self._standstill.pages > 1
+        return near and self._standstill.other_end is OtherEnd.UNSEEN
 
+    def _receive_unbracketed(self, page: Page, reading: Reading, news: Sequence[int], shrunk: int) -> None:
+        """Search for the frontier after a page that is not bracketed."""
+        self._bracket()
+        self._standstill = self._standstill.after(page.request.offset, reading)
+        if news:
+            self._standstill = attrs.evolve(self._standstill, other_end=OtherEnd.MORE)
+        if self.bookmark:
+            self.bookmark = attrs.evolve(self.bookmark, offset=max(0, self.bookmark.offset - shrunk))
+        if self._standstill.hopeless:
+            self._give_up(page)
+        elif not reading and self._queue:
+            self._ask_page_first(self._hint)  # an empty page says nothing of the others
+        else:
+            self._search_on(page, reading, keep=False)
 
-def span(keys: list[datetime], place: datetime, stop: int, *, desc: bool) -> tuple[int, int]:
-    """Return from where up to where, among the first `stop`, the keys are equal to the place."""
+    def _search_on(self, page: Page, reading: Reading, *, keep: bool) -> None:
+        """Note whether the page is before the frontier or after it. Then look elsewhere, unless pages are in flight."""
+        offset, search = page.request.offset, self._standstill.search or Search(self._hint)
+        before = reading.count_before(self.bookmark.created_at) if self.bookmark else 0
+        if before or offset == 0:
+            after = offset + before if before < len(reading) else None
+            search = search.seen(before=max(0, offset + before - 1), after=after)
+        else:
+            search = search.seen(after=offset)
+        self._standstill = attrs.evolve(self._standstill, search=search)
+        if not keep:
+            self._look(page, search)
 
-    def behind(key: datetime) -> timedelta:
-        return distance(key, place, desc=desc)
+    def _look(self, page: Page, search: Search) -> None:
+        """Ask for the next place of the search; give up if no page spans the frontier."""
+        self._bracket()
+        size = self._page_size.size
+        place, search = search.look(size, self._limit)
+        if place is None and not search.again:
+            place, search = Search(max(0, self._hint - size // 2), again=True).look(size, self._limit)
+        if place is None or not self.bookmark:
+            self._give_up(page)
+            return
+        self._standstill = attrs.evolve(self._standstill, search=search)
+        self.reseeks += 1
+        self._ask_alone(place)
 
-    return bisect_left(keys, HERE, hi=stop, key=behind), bisect_right(keys, HERE, hi=stop, key=behind)
+    def _give_up(self, page: Page) -> None:
+        """End the walk with an error. A default walk may end, or step over what is hidden, with a warning."""
+        hidden = self._standstill.other_end is OtherEnd.NOTHING
+        crossable = self._totals.steady and self._mode is not Mode.CROSS
+        if self._exact or self._standstill.offset_ignored or not (hidden or crossable):
+            problem = self._standstill.problem(self.bookmark, self._totals.last)
+            where = page.request.where() | {"attempts": page.attempts, "bookmark": self.bookmark}
+            raise DriftError(problem, **where)
+        self.warning = HIDDEN
+        if hidden:
+            self._finish()
+        else:
+            self._cross()
 
+    def _cross(self) -> None:
+        search = self._standstill.search
+        place = self._hint if search is None or search.before is None else search.before
+        self._mode, self._standstill = Mode.CROSS, Standstill()
+        self._step_over(place + self._page_size.size)
 
-def _check_bookmark(after: Bookmark, *, offset: int, desc: bool) -> None:
-    if not isinstance(after, Bookmark):
-        raise TypeError(f"after must be a Bookmark, got {short_repr(after)}")
-    check_integer("after.offset", after.offset, minimum=0)
-    check_boolean("after.desc", after.desc)
-    if offset:
-        raise ValueError(f"offset must be 0 with after, which says itself where to carry on, got {offset}")
-    if after.desc is not desc:
-        raise ValueError(f"desc must be {after.desc}, the direction of after, got {desc}")
-
-
-def _keys(response: Slice) -> list[datetime]:
-    """Return what the items are sorted by. An item whose `createdAt` is unreadable takes that of its neighbour."""
-    keys = list(map(_created_at, response.items))
-    if not response.invalid:
-        return keys
-    readable = [key for key in keys if key is not None]
-    if not readable:
-        return []
-    last = readable[0]  # at the start of the page there is only the neighbour behind
-    return [last := last if key is None else key for key in keys]
-
-
-def _identity(item: Item) -> str:
-    """Return what tells an item from others created at the same moment."""
-    if isinstance(item, Task):
-        return item.id
-    return item.task_id or hashlib.sha256(repr(item.raw).encode("utf-8", "backslashreplace")).hexdigest()
+    def _step_over(self, place: int) -> None:
+        """Go on from a place without a bracket, up to the total."""
+        self._reach = place
+        self._ask_alone(place)
+        if place >= self._totals.last:
+            self._finish()

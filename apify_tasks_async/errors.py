@@ -1,4 +1,4 @@
-"""What can go wrong.
+"""The errors of this library.
 
 ::
 
@@ -55,16 +55,16 @@ __all__ = [
 
 
 class ApifyTasksError(Exception):
-    """The base of every error that this library raises on purpose.
+    """The base of all errors of this library.
 
     Attributes:
         problem: What failed, without where and how often.
         offset: The `offset` of the request that failed, or `None` if no request was involved.
         limit: The `limit` of that request.
         desc: Whether that request asked for descending order.
-        attempts: How many attempts were made at it.
-        bookmark: Where a walk can carry on (pass it as `after`); `None` if nothing was delivered yet, or if the
-            error is not that of a walk.
+        attempts: How many attempts were made.
+        bookmark: Where to continue the walk: pass it as `after`. `None` if nothing was delivered yet, or if no walk
+            failed.
 
     Example:
         >>> try:
@@ -118,7 +118,7 @@ class ApifyTasksError(Exception):
 
 
 def _restore(kind: type[ApifyTasksError], arguments: tuple[Any, ...]) -> ApifyTasksError:
-    # Keyword-only arguments make the inherited way of copying and pickling exceptions, kind(*args), fail.
+    # Exceptions are copied and pickled as kind(*args), which fails with keyword-only arguments.
     error = kind.__new__(kind)
     error.args = arguments
     return error
@@ -127,7 +127,7 @@ def _restore(kind: type[ApifyTasksError], arguments: tuple[Any, ...]) -> ApifyTa
 class ClientClosedError(ApifyTasksError):
     """The client, or the session that it borrowed, was closed before or during the call."""
 
-    advice = "create a new TasksClient, or keep this one open for as long as it is used"
+    advice = "create a new TasksClient, or keep this one open while you use it"
 
 
 class ConfigurationError(ApifyTasksError, ValueError):
@@ -141,13 +141,13 @@ class TransportError(ApifyTasksError):
 
 
 class CertificateError(TransportError):
-    """The server's TLS certificate was not accepted. It is never tried again."""
+    """The server's TLS certificate is not trusted. The request is never tried again."""
 
     advice = "check the base URL, the clock and the trusted certificates of this machine"
 
 
 class RequestTimeoutError(TransportError, TimeoutError):
-    """An attempt took longer than `timeout` seconds, its body included."""
+    """An attempt took longer than `timeout` seconds, body included."""
 
     advice = "raise `timeout`, lower `page_size`, or try again later"
 
@@ -162,14 +162,14 @@ class ResponseError(ApifyTasksError):
         retry_after: Seconds that the server asked to wait, from `Retry-After`; `None` if it did not.
     """
 
-    advice = "check the base URL and whether something between here and the API answers in its place"
+    advice = "check the base URL, and whether a proxy or gateway answers in place of the API"
 
     def __init__(
         self,
         problem: str,
         *,
         status: int,
-        type: str | None = None,  # noqa: A002  the API's name for it
+        type: str | None = None,  # noqa: A002 - the API's name for it
         message: str | None = None,
         retry_after: float | None = None,
         **where: Any,
@@ -200,9 +200,9 @@ class PermissionDeniedError(ResponseError):
 
 
 class NotFoundError(ResponseError):
-    """404: there is no such endpoint at the base URL."""
+    """404: the base URL has no such endpoint."""
 
-    advice = "check the base URL: there is no /v2/actor-tasks below it"
+    advice = "check the base URL: it has no /v2/actor-tasks"
 
 
 class RateLimitedError(ResponseError):
@@ -214,14 +214,14 @@ class RateLimitedError(ResponseError):
 class ServerError(ResponseError):
     """5xx: the API, or a gateway in front of it, failed."""
 
-    advice = "try again later; https://status.apify.com tells whether the platform has trouble"
+    advice = "try again later; https://status.apify.com shows the state of the platform"
 
 
 class InvalidResponseError(ApifyTasksError):
     """A 200 that is not the documented JSON document, or one that is too large.
 
     Attributes:
-        status: The HTTP status, which is not 200 but another 2xx if the response held nothing.
+        status: The HTTP status: 200, or another 2xx that has no page.
     """
 
     advice = "check the base URL and any proxy; if they are right, the API has changed"
@@ -232,7 +232,7 @@ class InvalidResponseError(ApifyTasksError):
 
 
 class ResponseTooLargeError(InvalidResponseError):
-    """The decoded body of a response is larger than `max_body_bytes`. It is never tried again."""
+    """The decoded body of a response is larger than `max_body_bytes`. The request is never tried again."""
 
     advice = "raise `max_body_bytes`, or lower `page_size`"
 
@@ -244,11 +244,11 @@ class InvalidTaskError(InvalidResponseError):
         offset: The place of the item in the list, counted as `offset` is.
         task_id: The item's `id` if it has one.
         created_at: The item's `createdAt` if it can be read.
-        problems: What is wrong with it, a line each: `createdAt: required`.
-        raw: The item as it came.
+        problems: What is wrong with it, one problem a line: `createdAt: required`.
+        raw: The JSON document of the item.
     """
 
-    advice = "pass on_invalid='skip' to leave such tasks out, or a function to be told of each"
+    advice = "pass on_invalid='skip' to leave such tasks out, or a function that receives each error"
 
     def __init__(
         self,
@@ -270,4 +270,4 @@ class InvalidTaskError(InvalidResponseError):
 class DriftError(ApifyTasksError):
     """The list changed faster than it could be read, or more tasks share one `createdAt` than fit into a page."""
 
-    advice = "carry on with after=error.bookmark when the list is quieter, or with a larger page_size"
+    advice = "continue with after=error.bookmark when the list is quieter, or with a larger page_size"

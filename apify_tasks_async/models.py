@@ -1,9 +1,9 @@
-"""What a task, a page of tasks, and a bookmark are."""
+"""The models: a task, a page of tasks, a bookmark."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
@@ -34,27 +34,27 @@ def _extra() -> Any:
 
 
 class _Model:
-    """What pydantic, and with it FastAPI, asks for the schema of a type."""
+    """The hooks by which pydantic and FastAPI ask for the schema of a type."""
 
     __slots__ = ()
 
     @classmethod
     def __get_pydantic_core_schema__(cls, source: Any, handler: Any) -> Any:
-        # Imported here, because it imports pydantic, and this module.
-        from apify_tasks_async._pydantic import make_core_schema  # noqa: PLC0415
+        # Imported here, because it imports pydantic and this module.
+        from apify_tasks_async._pydantic import make_core_schema  # noqa: PLC0415 - lazy
 
         return make_core_schema(cls, handler)
 
     @classmethod
     def __get_pydantic_json_schema__(cls, schema: Any, handler: Any) -> Any:
-        from apify_tasks_async._pydantic import make_json_schema  # noqa: PLC0415
+        from apify_tasks_async._pydantic import make_json_schema  # noqa: PLC0415 - lazy
 
         return make_json_schema(cls, schema, handler)
 
 
 @attrs.frozen
 class TaskStats(_Model):
-    """What the API counts for a task.
+    """The counters of a task.
 
     Example:
         >>> TaskStats(total_runs=15)
@@ -65,7 +65,7 @@ class TaskStats(_Model):
     """How many times the task was run."""
 
     extra: Mapping[str, Any] = _extra()
-    """Fields that this version does not know, by their names on the wire. Left out of `repr` and equality."""
+    """Fields that this version does not know, by their names in JSON. Not part of `repr` and equality."""
 
 
 @attrs.frozen
@@ -75,8 +75,8 @@ class Task(_Model):
     The fields are those of https://docs.apify.com/api/v2/actor-tasks-get
 
     Raises:
-        TypeError: A time is no `datetime`.
-        ValueError: A time is naive, or in UTC out of the years 1 to 9999.
+        TypeError: A time is not a `datetime`.
+        ValueError: A time is naive, or in UTC outside the years 1 to 9999.
 
     Example:
         >>> from datetime import UTC, datetime
@@ -90,19 +90,19 @@ class Task(_Model):
     """The identifier of the task."""
 
     user_id: str
-    """The identifier of the user who owns it."""
+    """The identifier of the user who owns the task."""
 
     act_id: str
-    """The identifier of the Actor that it runs."""
+    """The identifier of the Actor that the task runs."""
 
     name: str
     """The name of the task."""
 
     created_at: datetime = attrs.field(converter=_as_utc)
-    """When it was created, aware and in UTC. The list is sorted by it."""
+    """When the task was created, aware and in UTC. The list is sorted by it."""
 
     modified_at: datetime = attrs.field(converter=_as_utc)
-    """When it was last changed, aware and in UTC."""
+    """When the task was last changed, aware and in UTC."""
 
     act_name: str | None = None
     """The name of the Actor."""
@@ -114,15 +114,15 @@ class Task(_Model):
     """The name of the user who owns the Actor."""
 
     stats: TaskStats | None = None
-    """What the API counts for the task."""
+    """The counters of the task."""
 
     extra: Mapping[str, Any] = _extra()
-    """Fields that this version does not know, by their names on the wire. Left out of `repr` and equality."""
+    """Fields that this version does not know, by their names in JSON. Not part of `repr` and equality."""
 
 
 @attrs.frozen
 class Bookmark(_Model):
-    """A place in the list, behind which a walk can carry on later, in another process if need be.
+    """A place in the list, after which a walk can continue later, also in another process.
 
     Treat it as opaque: store what `to_json` gives, and pass what `from_json` returns as `after`.
 
@@ -139,20 +139,29 @@ class Bookmark(_Model):
     """The ids of the tasks delivered with exactly that `created_at`."""
 
     offset: int
-    """Where the list is worth reading from: a hint, since the list may change."""
+    """The offset to read from. A hint, since the list may change."""
 
     desc: bool
-    """The direction of the walk that it belongs to."""
+    """Whether the walk was descending."""
+
+    floor: datetime | None = attrs.field(default=None, converter=attrs.converters.optional(_as_utc))
+    """Of a list that is followed: all tasks delivered after this time are in `recent`. `None`: all are."""
+
+    recent: tuple[tuple[datetime, str], ...] = attrs.field(default=(), repr=False)
+    """Of a list that is followed: `created_at` and id of the tasks delivered last."""
 
     def to_json(self) -> str:
         """Return the bookmark as one line of JSON."""
-        document = {
+        document: dict[str, Any] = {
             "version": 1,
             "desc": self.desc,
             "createdAt": self.created_at.isoformat(),
             "ids": sorted(self.ids),
             "offset": self.offset,
         }
+        if self.recent:
+            document["floor"] = self.floor and self.floor.isoformat()
+            document["recent"] = [[moment.isoformat(), id_] for moment, id_ in self.recent]
         return json.dumps(document, separators=(",", ":"))
 
     @classmethod
@@ -169,8 +178,15 @@ class Bookmark(_Model):
         problem = _bookmark_problem(document)
         if problem:
             raise ValueError(f"not a usable bookmark: {problem}")
-        moment = datetime.fromisoformat(document["createdAt"])
-        return cls(moment, frozenset(document["ids"]), document["offset"], document["desc"])
+        floor = document.get("floor")
+        return cls(
+            datetime.fromisoformat(document["createdAt"]),
+            frozenset(document["ids"]),
+            document["offset"],
+            document["desc"],
+            floor and datetime.fromisoformat(floor),
+            tuple((datetime.fromisoformat(moment), id_) for moment, id_ in document.get("recent") or ()),
+        )
 
 
 def _read_json(text: str | bytes) -> Any:
@@ -180,25 +196,46 @@ def _read_json(text: str | bytes) -> Any:
         return None
 
 
+def _is_time(value: Any) -> bool:
+    try:
+        _as_utc(datetime.fromisoformat(value))
+    except (TypeError, ValueError):
+        return False
+    return True
+
+
+def _is_offset(value: Any) -> bool:
+    return type(value) is int and 0 <= value < 2**63
+
+
+def _is_ids(value: Any) -> bool:
+    return isinstance(value, list) and bool(value) and all(isinstance(id_, str) for id_ in value)
+
+
+def _is_recent(value: Any) -> bool:
+    return isinstance(value, list) and all(
+        isinstance(entry, list) and len(entry) == 2 and _is_time(entry[0]) and isinstance(entry[1], str)
+        for entry in value
+    )
+
+
+_BOOKMARK_FIELDS: dict[str, tuple[Callable[[Any], bool], str]] = {
+    "version": (lambda value: type(value) is int and value == 1, "its version is not 1, the only known one"),
+    "desc": (lambda value: type(value) is bool, "desc is not a boolean"),
+    "offset": (_is_offset, "offset is not a non-negative integer of 63 bits"),
+    "ids": (_is_ids, "ids is not a list of strings"),
+    "createdAt": (_is_time, "createdAt is not a time with its zone"),
+    "floor": (lambda value: value is None or _is_time(value), "floor is not a time with its zone"),
+    "recent": (lambda value: value is None or _is_recent(value), "recent is not a list of times and ids"),
+}
+
+
 def _bookmark_problem(document: Any) -> str | None:
-    """Say what is wrong with a bookmark's JSON document, or `None` if nothing is."""
+    """Return what is wrong with a bookmark's JSON document; `None` if it is fine."""
     if not isinstance(document, dict):
         return "it is not a JSON object"
-    if type(document.get("version")) is not int or document["version"] != 1:
-        return "its version is not 1, the only one that this library knows"
-    if type(document.get("desc")) is not bool:
-        return "desc is not a boolean"
-    if type(document.get("offset")) is not int or not 0 <= document["offset"] < 2**63:
-        return "offset is not a non-negative integer of 63 bits"
-    ids = document.get("ids")
-    if not isinstance(ids, list) or not ids or not all(isinstance(id_, str) for id_ in ids):
-        return "ids is not a list of strings"
-    problem = None
-    try:
-        _as_utc(datetime.fromisoformat(document["createdAt"]))
-    except (KeyError, TypeError, ValueError):
-        problem = "createdAt is not a time with its zone"
-    return problem
+    problems = (problem for name, (valid, problem) in _BOOKMARK_FIELDS.items() if not valid(document.get(name)))
+    return next(problems, None)
 
 
 def _as_tuple(tasks: Iterable[Task]) -> tuple[Task, ...]:
@@ -210,13 +247,13 @@ class TaskPage(_Model):
     """One page of tasks. It has a length, and iterates over its tasks."""
 
     total: int
-    """How many tasks the server says that there are in all. A hint: it may be stale."""
+    """How many tasks there are, as the server says. A hint: it may be stale."""
 
     offset: int
-    """The place of the first item of the page in the list, as the server gave it."""
+    """The offset of the first item of the page."""
 
     limit: int
-    """The most items that the server would have put into the page."""
+    """The maximum number of items in the page, as the server says."""
 
     desc: bool
     """Whether the order is descending, newest first."""
@@ -228,7 +265,7 @@ class TaskPage(_Model):
     """The tasks."""
 
     bookmark: Bookmark | None = attrs.field(default=None, eq=False)
-    """The place behind the last item, for `after`; `None` as long as there is nothing to be behind of."""
+    """The place after the last item, for `after`; `None` if no item came yet."""
 
     def __len__(self) -> int:
         return len(self.items)

@@ -11,8 +11,9 @@ PAGE = 1000
 """The most tasks of a page."""
 
 
-def page_body(offset: int, limit: int, total: int) -> bytes:
+def page_body(offset: int, limit: int, total: int, *, desc: bool = False) -> bytes:
     """Return a page of a list of `total` tasks. The same arguments give the same page."""
-    items = [converter.unstructure(make_task(number)) for number in range(offset, min(offset + limit, total))]
-    data = {"total": total, "offset": offset, "limit": limit, "desc": False, "count": len(items), "items": items}
+    numbers = range(total)[::-1] if desc else range(total)
+    items = [converter.unstructure(make_task(number)) for number in numbers[offset : offset + limit]]
+    data = {"total": total, "offset": offset, "limit": limit, "desc": desc, "count": len(items), "items": items}
     return orjson.dumps({"data": data})

@@ -13,7 +13,9 @@ from apify_client._models import ListOfTasksResponse
 from cattrs.gen import make_dict_structure_fn, override
 from cattrs.preconf.orjson import make_converter
 
-from apify_tasks_async._protocol import PageRequest, check_response
+from apify_tasks_async._page import Page, PageRequest
+from apify_tasks_async._response import Response, read_response
+from apify_tasks_async._secret import Redactor
 
 Decoder = Callable[[bytes], Sequence[Any]]
 """Takes the body of a page, and returns its tasks. Each has an `id` and an aware datetime `created_at`."""
@@ -21,7 +23,10 @@ Decoder = Callable[[bytes], Sequence[Any]]
 
 def decode_ours(body: bytes) -> Sequence[Any]:
     """Decode as this library does: types checked, unknown fields kept."""
-    return check_response(PageRequest(0, 1000, desc=False), 200, {}, body).read().items
+    page = read_response(PageRequest(0, 1000, desc=False), Response(200, {}, body), 1, Redactor("token"))
+    if not isinstance(page, Page):
+        raise page
+    return page.entries
 
 
 def decode_official(body: bytes) -> Sequence[Any]:

@@ -72,9 +72,9 @@ def running_server() -> Iterator[Server]:
 
 
 @cache
-def compressed(offset: int, limit: int, total: int) -> bytes:
+def compressed(offset: int, limit: int, total: int, *, desc: bool) -> bytes:
     """Return the compressed body of a page."""
-    return gzip.compress(page_body(offset, limit, total), compresslevel=6)
+    return gzip.compress(page_body(offset, limit, total, desc=desc), compresslevel=6)
 
 
 class Api:
@@ -95,7 +95,7 @@ class Api:
             return web.json_response(REFUSAL, status=429)
         query = request.query
         limit = min(int(query.get("limit") or PAGE) or PAGE, PAGE)
-        body = compressed(int(query.get("offset") or 0), limit, tasks)
+        body = compressed(int(query.get("offset") or 0), limit, tasks, desc=query.get("desc") == "1")
         return web.Response(body=body, content_type="application/json", headers={"Content-Encoding": "gzip"})
 
     async def counts(self, _: web.Request) -> web.Response:

@@ -5,6 +5,7 @@ import math
 from collections.abc import Callable
 from typing import Any
 
+import attrs
 import pytest
 from helpers.documents import property_test
 from hypothesis import example, given
@@ -13,12 +14,15 @@ from hypothesis import strategies as st
 from apify_tasks_async import ConfigurationError, TasksClient
 from apify_tasks_async._arguments import (
     check_boolean,
+    check_instance,
     check_integer,
     check_number,
     check_plain_function,
+    check_text,
     check_token,
     normalise_base_url,
     short_repr,
+    validator,
 )
 
 TOKEN = "apify_api_0123456789abcdefghijklmnopqrstuvwxyz"
@@ -462,3 +466,48 @@ def test_on_invalid_is_checked(on_invalid: Any, error: type[Exception], message:
     """A walk refuses other words, and functions that return a coroutine."""
     with pytest.raises(error, match=message):
         TasksClient(TOKEN).iter_pages(on_invalid=on_invalid)
+
+
+def test_number_above_the_maximum() -> None:
+    """The maximum itself is valid; a larger number is a ValueError."""
+    check_number("probability", 1, maximum=1)
+    with pytest.raises(ValueError, match=r"\Aprobability must be at most 1, got 1\.5\Z"):
+        check_number("probability", 1.5, maximum=1)
+
+
+def test_text() -> None:
+    """A text is a non-empty string."""
+    check_text("name", "x")
+    with pytest.raises(TypeError, match=r"\Aname must be a string, got 5\Z"):
+        check_text("name", 5)
+    with pytest.raises(ValueError, match=r"\Aname must not be empty\Z"):
+        check_text("name", "")
+
+
+@pytest.mark.parametrize("value", [None, True, [], 1.5])
+def test_other_types_are_no_instances(value: Any) -> None:
+    """A value of another type is a TypeError that names the types. A bool is not an int."""
+    check_instance("body", "x", kinds=(str, int))
+    with pytest.raises(TypeError) as caught:
+        check_instance("body", value, kinds=(str, int))
+
+    assert f"body must be str or int, got {value!r}" == str(caught.value)
+
+
+@attrs.frozen
+class Options:
+    """A class with a required and an optional field."""
+
+    _limit: Any = attrs.field(default=1, alias="limit", validator=validator(check_integer, minimum=1))
+    delay: Any = attrs.field(default=None, validator=validator(check_number, optional=True, above=0))
+
+
+def test_validators() -> None:
+    """A validator names the argument. Only an optional field accepts None."""
+    Options(2, delay=0.5)
+    with pytest.raises(ValueError, match=r"\Alimit must be at least 1, got 0\Z"):
+        Options(0)
+    with pytest.raises(TypeError, match=r"\Alimit must be an integer, got None\Z"):
+        Options(None)
+    with pytest.raises(ValueError, match=r"\Adelay must be greater than 0, got 0\Z"):
+        Options(delay=0)

@@ -1,65 +1,66 @@
-"""Many models at once, for models of other shapes than ours have today."""
+"""Many tasks at once: the hand-written fast way against the models and the converter."""
 
-from collections.abc import Mapping
-from datetime import UTC, datetime, timedelta, timezone
+import inspect
+import linecache
+import traceback
 from typing import Any
 
 import attrs
-import msgspec
+import pytest
+from helpers.documents import body_of, example, task_document
 
-from apify_tasks_async._batch import Batch
-
-
-@attrs.frozen
-class Leaf:
-    """A model in a model, with a time."""
-
-    ended_at: datetime
-    extra: Mapping[str, Any] = attrs.field(factory=dict)
+from apify_tasks_async import Task, TaskStats, converter
+from apify_tasks_async import _batch as batch
+from apify_tasks_async._batch import TaskReader, build_tasks
 
 
-@attrs.frozen
-class Node:
-    """A model without a time of its own."""
-
-    name: str
-    first_leaf: Leaf | None = None
-    other_leaf: Leaf | None = None
-    extra: Mapping[str, Any] = attrs.field(factory=dict)
+def structs_of(*documents: dict[str, Any]) -> list[Any]:
+    """Return the structs of task documents."""
+    structs: list[Any] = TaskReader().convert(list(documents))
+    return structs
 
 
-def read(documents: list[dict[str, Any]], unknown: Mapping[type, list[str]]) -> list[Any]:
-    """Return the nodes that the documents hold."""
-    batch = Batch(Node, unknown)
-    kind: Any = list[batch.struct]  # type: ignore[name-defined]  # made while the program runs
-    structs = msgspec.convert(documents, kind)
-    batch.bring_to_utc(structs)
-    return batch.models(structs)
+@pytest.mark.parametrize(
+    ("build", "variable", "model"), [(build_tasks, "task", Task), (batch._build_stats, "stats", TaskStats)]
+)
+def test_every_field_of_a_model_is_filled(build: Any, variable: str, model: Any) -> None:
+    """The hand-written assignments are those of the model, one for each field and in the same order."""
+    lines = [line.strip() for line in inspect.getsource(build).splitlines()]
+    filled = [line.partition(" =")[0].removeprefix(f"{variable}.") for line in lines if line.startswith(f"{variable}.")]
+    assert [field.name for field in attrs.fields(model)] == [name for name in filled if name != "__class__"]
 
 
-def test_models_in_models() -> None:
-    """Models within models are what they would be by themselves, wherever they are, with times in UTC."""
-    moment = datetime(2024, 1, 1, 12, tzinfo=timezone(timedelta(hours=2)))
-    leaf = {"endedAt": moment.isoformat()}
-    nodes = read([{"name": "a", "firstLeaf": leaf}, {"name": "b", "otherLeaf": leaf}, {"name": "c"}], {})
-
-    expected = Leaf(moment.astimezone(UTC))
-    assert [Node("a", expected), Node("b", None, expected), Node("c")] == nodes
-    assert [Leaf, UTC] == [type(nodes[0].first_leaf), nodes[0].first_leaf.ended_at.tzinfo]
+def test_a_draft_becomes_the_model() -> None:
+    """What is built is the model itself: of its class, equal, hashable as such, and frozen."""
+    (task,) = build_tasks(structs_of(task_document()))
+    assert (Task, TaskStats) == (type(task), type(task.stats))
+    assert converter.structure(task_document(), Task) == task
+    with pytest.raises(attrs.exceptions.FrozenInstanceError):
+        task.name = "x"  # type: ignore[misc]  # that is the point
 
 
 def test_unknown_fields_at_every_depth() -> None:
     """Each model keeps its own unknown fields, even where their names are the same."""
-    leaf = {"endedAt": "2024-01-01T00:00:00Z", "x": 1}
-    documents: list[dict[str, Any]] = [
-        {"name": "a", "x": 2, "firstLeaf": leaf, "otherLeaf": leaf | {"y": 3}},
-        {"name": "b"},
-    ]
-    first, last = read(documents, {Node: ["x"], Leaf: ["y", "x"]})
+    first, last = build_tasks(
+        structs_of(task_document(x=2, stats={"totalRuns": 1, "x": 1, "y": 3}), task_document(stats=None))
+    )
+    assert ({"x": 2}, {"x": 1, "y": 3}) == (first.extra, first.stats and first.stats.extra)
+    assert ({}, None) == (last.extra, last.stats)
 
-    assert [{"x": 2}, {"x": 1}, {"y": 3, "x": 1}] == [
-        first.extra,
-        first.first_leaf.extra,
-        first.other_leaf.extra,
-    ]
-    assert {} == last.extra
+
+def test_compiled_code_can_be_read() -> None:
+    """A traceback through the compiled part shows its source."""
+    (struct,) = structs_of(task_document(title="x"))
+    code = type(struct).read_extra.__code__
+    assert "'title': struct.extra_0" in "".join(linecache.getlines(code.co_filename))
+    with pytest.raises(AttributeError) as caught:
+        type(struct).read_extra(object())
+    assert "extra = {'title': struct.extra_0}" in "".join(traceback.format_tb(caught.tb))
+
+
+def test_a_page_and_its_documents_are_read_alike() -> None:
+    """The bytes of a page and its documents are decoded into the same tasks."""
+    documents = example(200)["data"]["items"]
+    reader = TaskReader()
+    reader.convert(documents)  # so that its unknown fields are known
+    assert converter.structure(documents, list[Task]) == build_tasks(reader.decode(body_of(200)).items)

@@ -475,6 +475,25 @@ def test_follow_shows_new_tasks(api: FakeApify, apify_tasks: CommandLine, tmp_pa
     assert ["newer"] == apify_tasks(*arguments).lines
 
 
+@pytest.mark.parametrize(("lookback", "expected"), [((), ["late", "new"]), (("--lookback", 0), ["new"])])
+def test_follow_shows_what_appears_late(
+    api: FakeApify, apify_tasks: CommandLine, lookback: tuple[str, int] | tuple[()], expected: list[str]
+) -> None:
+    """A task that is older than one that was shown is shown, too; not with --lookback 0."""
+    names = fill(api, 3)
+
+    def change(_: object) -> None:
+        if len(api.requests) == 3:
+            api.create_task(name="late", created_at=api.tasks[1].created_at)
+            api.create_task(name="new")
+        if len(api.requests) == 6:
+            api.fail(Status(403))
+
+    api.on_request = change
+    result = apify_tasks("follow", "-o", "name", "--interval", 0.01, *lookback)
+    assert (1, [*names, *expected]) == (result.code, result.lines)
+
+
 def test_follow_filters(api: FakeApify, apify_tasks: CommandLine) -> None:
     """`follow` has the filters and --skip-invalid too."""
     fill(api, 4)
@@ -496,10 +515,10 @@ def test_follow_fails_if_its_first_request_fails(api: FakeApify, apify_tasks: Co
     api.clear_faults()
 
     def change(_: object) -> None:
-        if len(api.requests) == 3:
+        if len(api.requests) == 4:
             api.fail(Status(429, retry_after=3000))
             names.append(api.create_task(name="new").name)
-        if len(api.requests) == 5:
+        if len(api.requests) == 6:
             api.fail(Status(403))
 
     api.on_request = change
@@ -521,7 +540,7 @@ def test_demo_with_exact_and_verbose(apify_tasks: CommandLine) -> None:
     """`demo` has --exact and --verbose."""
     result = apify_tasks("demo", "--tasks", 1500, "--latency", 0, "-o", "name", "--exact", "--verbose")
     assert (0, 1500) == (result.code, len(result.lines))
-    assert "apify-tasks: debug: offset=992 " in result.err
+    assert "apify-tasks: debug: offset=0 limit=1000 desc=True " in result.err
 
 
 def test_defaults_are_those_of_the_library() -> None:
@@ -533,7 +552,7 @@ def test_defaults_are_those_of_the_library() -> None:
     commands = [_commands.cli.commands[name] for name in ("list", "follow")]
     options = {option.name: option.default for command in commands for option in command.params}
     library = defaults(TasksClient, "timeout", "concurrency") | defaults(TasksClient.iter_pages, "page_size", "offset")
-    library |= defaults(TasksClient.follow_pages, "page_size", "interval")
+    library |= defaults(TasksClient.follow_pages, "page_size", "interval", "lookback")
     assert library == {name: options[name] for name in library}
 
 

@@ -1,5 +1,7 @@
 """The command line as a process: its pipes, its signals, and what it imports."""
 
+# Most tests here take over one second: each starts a Python process.
+
 from __future__ import annotations
 
 import asyncio

@@ -1,5 +1,7 @@
 """The command line in a terminal: what the user sees."""
 
+# Most tests here take over one second: each starts a Python process.
+
 from __future__ import annotations
 
 import os

@@ -8,7 +8,7 @@ import pickle
 import weakref
 from collections.abc import AsyncIterator, Callable, Iterator
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, cast
 
 import aiohttp
 import attrs
@@ -262,7 +262,9 @@ class TestStats:
 
     async def test_everything(self, make_client: MakeClient) -> None:
         """Each kind of event has a counter."""
-        async with FakeApify(tasks=[make_task(0), make_task(1, name=None), make_task(2)]) as api:
+        async with FakeApify(
+            tasks=[make_task(0), attrs.evolve(make_task(1), name=cast("str", None)), make_task(2)]
+        ) as api:
             async with (
                 aiohttp.ClientSession() as session,
                 session.get(f"{api.url}/v2/actor-tasks", headers={"Authorization": f"Bearer {api.token}"}) as response,
@@ -659,7 +661,9 @@ class TestRouting:
     )
     async def test_parameters(self, mocked: aioresponses, options: dict[str, Any], query: str) -> None:
         """A request has the documented parameters; without `desc` if it is false."""
-        mocked.get(f"{OFFICIAL}?{query}", payload=document(1, desc=bool(options.get("desc"))))
+        mocked.get(
+            f"{OFFICIAL}?{query}", payload=document(1, offset=options.get("offset", 0), desc=bool(options.get("desc")))
+        )
         async with TasksClient(TOKEN) as client:
             await client.list_tasks(**options)
         assert [("GET", f"{OFFICIAL}?{query}")] == [

@@ -1,4 +1,7 @@
-"""JSON documents to models, and back."""
+"""JSON documents to models, and back.
+
+The property tests take over one second: each tries many generated documents.
+"""
 
 import json
 import random
@@ -24,8 +27,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from apify_tasks_async import Task, TaskPage, TaskStats, converter
-from apify_tasks_async._batch import FAILURES, MOST_UNKNOWN, TaskReader
-from apify_tasks_async._convert import InvalidDocumentError, load_json, read_page
+from apify_tasks_async._batch import FAILURES, MAXIMUM_UNKNOWN, TaskReader, build_tasks
+from apify_tasks_async._convert import InvalidDocumentError, load_json
+from apify_tasks_async._envelope import read_envelope
 
 CREATED_AT = datetime(2018, 10, 26, 7, 23, 14, 855000, tzinfo=UTC)
 MODIFIED_AT = datetime(2018, 10, 26, 13, 30, 49, 578000, tzinfo=UTC)
@@ -360,6 +364,14 @@ def in_full(item: Any) -> Any:
     return repr(item), [{name: repr(value) for name, value in extra.items()} for extra in extras]
 
 
+def read_together(body: bytes, reader: TaskReader) -> list[Any]:
+    """Return the tasks of a page; what is wrong with an item in the place of an invalid one."""
+    envelope = read_envelope(body, reader)
+    if envelope.valid:
+        return converter.structure(envelope.items, list[Task])
+    return [read_alone(item) for item in envelope.items]
+
+
 def read_alone(item: Any) -> Any:
     """Return a task as it is read by itself, or what is wrong with it."""
     try:
@@ -380,8 +392,7 @@ def test_tasks_are_read_together_as_they_are_alone(
     body = page_body(items)
     reader = TaskReader()
     for _ in range(2):  # the second time it knows of the undocumented fields
-        page = read_page(body, reader)
-        together = [page.invalid[index][1] if task is None else task for index, task in enumerate(page.tasks())]
+        together = read_together(body, reader)
         assert [in_full(read_alone(item)) for item in items] == [in_full(item) for item in together]
 
 
@@ -392,7 +403,7 @@ def test_list_of_tasks_with_times_of_other_zones() -> None:
     assert (CREATED_AT, UTC) == (task.created_at, task.created_at.tzinfo)
 
 
-@pytest.mark.parametrize("count", [1, MOST_UNKNOWN, MOST_UNKNOWN + 1])
+@pytest.mark.parametrize("count", [1, MAXIMUM_UNKNOWN, MAXIMUM_UNKNOWN + 1])
 def test_unknown_fields_of_some_tasks_only(count: int) -> None:
     """However many unknown fields there are, each task has those that it came with."""
     names = [f"field {number}" for number in range(count)]
@@ -401,7 +412,7 @@ def test_unknown_fields_of_some_tasks_only(count: int) -> None:
     body = page_body(items)
 
     for _ in range(2):
-        tasks = [task for task in read_page(body, reader).tasks() if task]
+        tasks = read_together(body, reader)
         assert [{name: 0} for name in names] + [{}] == [task.extra for task in tasks]
         assert [{name: 1} for name in names] + [{}] == [task.stats.extra for task in tasks if task.stats]
 
@@ -411,19 +422,19 @@ def test_unknown_fields_of_any_name(name: str) -> None:
     """A field whose name is odd is kept, and does not keep others from being read at once."""
     reader = TaskReader()
     body = page_body([task_document(**{name: 1}), task_document(title="x")])
-    assert [{name: 1}, {"title": "x"}] == [task.extra for task in read_page(body, reader).tasks() if task]
+    assert [{name: 1}, {"title": "x"}] == [task.extra for task in read_together(body, reader)]
 
-    _, tasks = reader.decode(page_body([task_document(title="x")]))
-    assert [{"title": "x"}] == [task.extra for task in tasks()]
+    tasks = build_tasks(reader.decode(page_body([task_document(title="x")])).items)
+    assert [{"title": "x"}] == [task.extra for task in tasks]
 
 
 def test_names_that_are_no_names() -> None:
     """A document that cannot come from JSON does not spoil those that do."""
     document: Any = task_document() | {1: 2}
     converter.structure([document], list[Task])
-    (task,) = read_page(page_body([task_document(unheard="of")])).tasks()
+    (task,) = converter.structure([task_document(unheard="of")], list[Task])
 
-    assert {"unheard": "of"} == (task and task.extra)
+    assert {"unheard": "of"} == task.extra
 
 
 class Titled(Task):
@@ -446,20 +457,19 @@ def test_unknown_fields_are_remembered() -> None:
     body = page_body([task_document(title="x", stats={"y": 1})])
     with pytest.raises(FAILURES, match="unknown field"):
         reader.decode(body)
-    read_page(body, reader)
+    read_envelope(body, reader)
 
-    _, tasks = reader.decode(body)
-    (task,) = tasks()
+    (task,) = build_tasks(reader.decode(body).items)
     assert ({"title": "x"}, TaskStats(), {"y": 1}) == (task.extra, task.stats, task.stats and task.stats.extra)
 
 
 def test_unknown_fields_have_an_order() -> None:
     """Unknown fields come in the order in which they were met first, so that what is written varies little."""
-    names = [f"field{number}" for number in range(MOST_UNKNOWN)]
+    names = [f"field{number}" for number in range(MAXIMUM_UNKNOWN)]
     items = [task_document(**dict.fromkeys(names)), task_document(**dict.fromkeys(reversed(names)))]
-    page = read_page(page_body(items), TaskReader())
+    tasks = read_together(page_body(items), TaskReader())
 
-    assert [names, names] == [list(task.extra) for task in page.tasks() if task]
+    assert [names, names] == [list(task.extra) for task in tasks]
 
 
 @pytest.mark.parametrize("kind", [list[Task], tuple[Task, ...]])

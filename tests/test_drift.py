@@ -3,19 +3,21 @@
 from datetime import datetime
 from typing import Any
 
-from helpers.drift import Reader, TaskList
+import attrs
+from helpers.task_list import Reader, TaskList, cut
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule, run_state_machine_as_test
 
 from apify_tasks_async import DriftError
+from apify_tasks_async._page import Page, PageRequest
 from apify_tasks_async._walk import Walk
 
 BOTH = st.booleans()
 
 
 class ExactWalk(RuleBasedStateMachine):
-    """A list is created, changed and walked, in any order of these steps."""
+    """A list is created, changed and walked, in any order of these steps, and the answers contradict each other."""
 
     walk_type: type[Walk] = Walk
 
@@ -25,10 +27,19 @@ class ExactWalk(RuleBasedStateMachine):
         window=st.integers(1, 8),
         desc=BOTH,
         limit=st.none() | st.integers(1, 100),
+        unsaid=st.sampled_from([1000, 1000, 1000, 20, 8, 3]),
         honest=BOTH,
     )
     def begin(
-        self, sizes: list[tuple[int, int]], page_size: int, window: int, *, desc: bool, limit: int | None, honest: bool
+        self,
+        sizes: list[tuple[int, int]],
+        page_size: int,
+        window: int,
+        *,
+        desc: bool,
+        limit: int | None,
+        unsaid: int,
+        honest: bool,
     ) -> None:
         """Begin to walk a list."""
         self.list = TaskList()
@@ -36,7 +47,8 @@ class ExactWalk(RuleBasedStateMachine):
             self.list.create(1)
             self.list.create(count, tick=tick)
         self.desc = desc
-        self.honest = honest  # about the total
+        self.honest = honest  # about the total, and with whole answers
+        self.unsaid = unsaid  # the most tasks of a page, without saying so
         self.drifted = False
         self.lived_throughout = {task.id: task.created_at for task in self.list.tasks}
         self.limit = limit
@@ -64,27 +76,46 @@ class ExactWalk(RuleBasedStateMachine):
         self.list.create(before - len(self.list.tasks))
 
     @precondition(lambda self: not self.drifted and self.reader.unanswered)
-    @rule(which=st.integers(0, 7), ties=st.integers(0, 9), lie=st.sampled_from([0, 0, 0, -1, 1, -10, 10, -40]))
-    def answer(self, which: int, ties: int, lie: int) -> None:
-        """Answer any of the requests in flight, with a total of another moment."""
+    @rule(
+        which=st.integers(0, 7),
+        ties=st.integers(0, 9),
+        lie=st.sampled_from([0, 0, 0, -1, 1, -10, 10, -40]),
+        rows=st.sampled_from([1000, 1000, 1000, 0, 0, 1, 2, 5, 9, 20]),
+        double=BOTH,
+    )
+    def answer(self, which: int, ties: int, lie: int, rows: int, *, double: bool) -> None:
+        """Answer any of the requests in flight: whole or cut, with a total of another moment, with a task twice."""
         unanswered = self.reader.unanswered
-        request, slot = unanswered[which % len(unanswered)]
-        slot.append(self.list.answer(request, ties=ties, lie=0 if self.honest else lie))
-        self._guard(self.reader.receive)
+        request = unanswered[which % len(unanswered)]
+        page = self._answer(request, ties)
+        if not self.honest:
+            page = self._contradict(page, lie, rows, double=double)
+        self._guard(lambda: self.reader.answer(request, page))
+
+    def _answer(self, request: PageRequest, ties: int) -> Page:
+        return self.list.answer(request, ties=ties, unsaid=self.unsaid)
+
+    def _contradict(self, page: Page, lie: int, rows: int, *, double: bool) -> Page:
+        total = max(0, page.total + lie)
+        short = cut(page, rows)
+        if page.request.offset == 0 and len(short.entries) == total < page.total:
+            total += 1  # a walk assumes that a part of the list does not say that it is all of it
+        entries = (*short.entries[:1], *short.entries) if double else short.entries
+        return attrs.evolve(short, total=total, entries=entries)
 
     def teardown(self) -> None:
         """Let the walk come to its end, and look at what it has delivered."""
         if not hasattr(self, "reader"):
             return
         if not self.drifted:
-            self._guard(lambda: self.reader.finish(lambda request: self.list.answer(request, ties=1)))
+            self._guard(lambda: self.reader.finish(lambda request: self._answer(request, 1)))
         delivered = [task.id for task in self.reader.delivered]
         moments = [task.created_at for task in self.reader.delivered]
         assert sorted(set(delivered)) == sorted(delivered)
         assert sorted(moments, reverse=self.desc) == moments
         missed = [moment for id_, moment in self.lived_throughout.items() if id_ not in delivered]
         if self.drifted or len(delivered) == self.limit:
-            # Nothing is promised of what comes behind the last task.
+            # Nothing is promised of what comes after the last task.
             missed = [moment for moment in missed if moments and self._comes_before(moment, moments[-1])]
         assert [] == missed
 
@@ -106,5 +137,5 @@ def search(walk_type: type[Walk], **options: Any) -> None:
 
 
 def test_an_exact_walk_is_exact() -> None:
-    """Whatever happens to the list, a walk delivers every task that lives throughout, once and in order."""
+    """Whatever happens to the list and to the answers, it delivers every task that lives throughout, once, in order."""
     search(Walk, max_examples=3 * settings().max_examples)

@@ -155,4 +155,4 @@ def test_unknown_names_are_refused() -> None:
     with pytest.raises(AttributeError, match="module 'apify_tasks_async' has no attribute 'TaskClient'"):
         _ = apify_tasks_async.TaskClient
     with pytest.raises(ImportError, match="TaskClient"):
-        from apify_tasks_async import TaskClient  # noqa: F401, PLC0415  it fails
+        from apify_tasks_async import TaskClient  # noqa: F401, PLC0415 - it fails

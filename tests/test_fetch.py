@@ -8,15 +8,20 @@ import attrs
 import pytest
 
 from apify_tasks_async import ApifyTasksError, RateLimitedError, RetryPolicy
-from apify_tasks_async._fetch import Fetcher
-from apify_tasks_async._protocol import PageRequest
-from apify_tasks_async._retry import Retrier
-from apify_tasks_async._transport import Answer, Transport
+from apify_tasks_async._clock import Clock
+from apify_tasks_async._limiter import Limiter
+from apify_tasks_async._pace import Pace
+from apify_tasks_async._page import Page, PageRequest
+from apify_tasks_async._recorder import Recorder
+from apify_tasks_async._response import Response
+from apify_tasks_async._retry import RetryLoop
+from apify_tasks_async._secret import Redactor
+from apify_tasks_async._transport import Transport
 
 pytestmark = pytest.mark.asyncio
 
-PAGE = Answer(200, {}, b'{"data":{"total":0,"offset":0,"limit":1,"desc":false,"count":0,"items":[]}}')
-REFUSAL = Answer(429, {}, b"")
+PAGE = Response(200, {}, b'{"data":{"total":0,"offset":0,"limit":1,"desc":false,"count":0,"items":[]}}')
+REFUSAL = Response(429, {}, b"")
 
 
 @attrs.define
@@ -48,36 +53,43 @@ class Time:
 class Server:
     """Answers each request after a tenth of a second, and notes when it came."""
 
-    def __init__(self, time: Time, answer: Callable[[int], Answer]) -> None:
+    def __init__(self, time: Time, answer: Callable[[int], Response]) -> None:
         self._time = time
         self._answer = answer
         self.requests: list[tuple[float, int]] = []
 
-    async def get(self, request: PageRequest, _: float) -> Answer:
+    async def get(self, request: PageRequest, _: float) -> Response:
         """Return the answer to a request that has the number of the page for its offset."""
         self.requests.append((self._time.now, request.offset))
         await self._time.sleep(0.1)
         return self._answer(request.offset)
-
-    def conceal(self, error: ApifyTasksError) -> None:
-        """Leave the error as it is: there is no token in it."""
 
     def count(self, start: float, end: float) -> int:
         """Return how many requests came from the start on, and before the end."""
         return sum(start <= at < end for at, _ in self.requests)
 
 
-async def fetch(server: Server, time: Time, pages: int, **options: Any) -> list[Any]:
+async def fetch(
+    server: Server,
+    time: Time,
+    pages: int,
+    *,
+    policy: RetryPolicy = RetryPolicy(),  # noqa: B008 - immutable
+    concurrency: int = 8,
+    rate_limit: float | None = 60,
+) -> list[Page | ApifyTasksError]:
     """Fetch so many pages at once."""
-    retrier = Retrier(
-        options.pop("policy", RetryPolicy()), sleep=time.sleep, clock=lambda: time.now, uniform=lambda low, _: low
+    clock = Clock(now=lambda: time.now, sleep=time.sleep, uniform=lambda low, _: low)
+    loop = RetryLoop(
+        cast("Transport", server),
+        policy,
+        timeout=30,
+        limiter=Limiter(concurrency, Pace(rate_limit, clock.now), clock),
+        recorder=Recorder(None),
+        redactor=Redactor("token"),
+        clock=clock,
     )
-    fetcher = Fetcher(
-        cast(Transport, server),
-        retrier,
-        **{"timeout": 30, "concurrency": 8, "rate_limit": 60, "on_attempt": None} | options,
-    )
-    return await time.run(*(fetcher.fetch(PageRequest(offset, 1, desc=False)) for offset in range(pages)))
+    return await time.run(*(loop.fetch(PageRequest(offset, 1, desc=False)) for offset in range(pages)))
 
 
 async def test_all_pages_of_a_client_share_its_rate() -> None:
@@ -105,7 +117,7 @@ async def test_all_pages_slow_down_after_a_refusal() -> None:
     time = Time()
     refused: list[int] = []
 
-    def answer(number: int) -> Answer:
+    def answer(number: int) -> Response:
         if time.now < 2 or refused:
             return PAGE
         refused.append(number)

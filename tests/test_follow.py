@@ -8,8 +8,10 @@ import random
 import subprocess
 import sys
 from collections.abc import AsyncGenerator, Callable, Iterator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
+from typing import Any, cast
 
+import attrs
 import pytest
 from helpers.support import MakeClient, until
 
@@ -23,7 +25,7 @@ from apify_tasks_async import (
     ServerError,
     Task,
 )
-from apify_tasks_async.testing import FakeApify, Hang, MalformedItem, Status
+from apify_tasks_async.testing import FakeApify, Hang, MalformedItem, Status, make_task
 
 pytestmark = pytest.mark.asyncio
 
@@ -62,11 +64,11 @@ async def test_an_exact_walk_is_exact_while_the_list_changes(seed: int, desc: bo
 
 
 async def test_a_quiet_exact_walk_asks_for_overlapping_pages(api: FakeApify, make_client: MakeClient) -> None:
-    """It delivers the same as the plain one; what the overlap repeats is counted."""
+    """It delivers the same as the default walk. Its last page comes from the other end of the list."""
     client = make_client()
     assert list(api.tasks) == await client.all_tasks(exact=True)
-    assert [0, 992, 1984] == [request.offset for request in api.requests]
-    assert (16, 0) == (client.stats.duplicates, client.stats.reseeks)
+    assert [(0, False), (992, False), (0, True)] == [(request.offset, request.desc) for request in api.requests]
+    assert (3000 - 2500, 0) == (client.stats.duplicates, client.stats.reseeks)
 
 
 async def test_a_walk_that_looks_for_its_place_says_so(api: FakeApify, make_client: MakeClient) -> None:
@@ -185,7 +187,7 @@ async def test_following_an_empty_list_waits_for_the_first_task(make_client: Mak
 
 
 async def test_following_costs_one_request_a_look(api: FakeApify, make_client: MakeClient) -> None:
-    """Each look begins a few tasks before the end of the list."""
+    """Each look reads a few tasks from the other end of the list, once the walk has caught up."""
     client = make_client()
     after = (await client.list_tasks(offset=1500)).bookmark
     tasks = client.follow_tasks(interval=0.001, after=after)
@@ -194,7 +196,7 @@ async def test_following_costs_one_request_a_look(api: FakeApify, make_client: M
     created = api.create_task()
     assert created == await following
     await tasks.aclose()
-    assert {2491} == {request.offset for request in api.requests[1:]}
+    assert {(0, 200, True)} == {(request.offset, request.limit, request.desc) for request in api.requests[1:]}
 
 
 async def test_following_outlives_an_outage(
@@ -310,7 +312,7 @@ async def test_what_cannot_be_followed_is_refused_at_once(
     options: dict[str, object], message: str, make_client: MakeClient
 ) -> None:
     """Before anything is awaited."""
-    with pytest.raises(ValueError) as caught:  # noqa: PT011  the whole message is compared
+    with pytest.raises(ValueError) as caught:  # noqa: PT011 - the whole message is compared
         make_client().follow_tasks(**options)  # type: ignore[arg-type]  # that is the test
     assert message == str(caught.value)
 
@@ -388,3 +390,98 @@ async def test_what_a_function_raises_ends_the_follower(make_client: MakeClient)
             await anext(pages)
         with pytest.raises(StopAsyncIteration):
             await anext(pages)
+
+
+async def test_a_task_that_becomes_visible_late_is_delivered_once(api: FakeApify, make_client: MakeClient) -> None:
+    """It was created before a task that was delivered, and appears after it."""
+    client = make_client()
+    tasks = client.follow_tasks(interval=0.001)
+    await take(2500, tasks)
+    late = api.create_task(created_at=api.tasks[-3].created_at + timedelta(milliseconds=1))
+    assert [late.id] == await take(1, tasks)
+    younger = api.create_task()
+    assert [younger.id] == await take(1, tasks)
+    assert 2502 == client.stats.tasks
+    await tasks.aclose()
+
+
+@pytest.mark.parametrize("stored", [0, 1, 5])
+async def test_a_late_task_is_delivered_after_a_restart(api: FakeApify, make_client: MakeClient, stored: int) -> None:
+    """The bookmark knows which of the last tasks were delivered, also in another process."""
+    client = make_client()
+    for _ in range(stored):
+        api.create_task()
+    bookmark = None
+    async with client.follow_pages(interval=0.001) as pages:
+        delivered = 0
+        while delivered < 2500 + stored:
+            page = await anext(pages)
+            delivered, bookmark = delivered + len(page), page.bookmark
+    assert bookmark is not None
+    late = api.create_task(created_at=api.tasks[-2].created_at - timedelta(milliseconds=1))
+    async with client.follow_pages(after=Bookmark.from_json(bookmark.to_json()), interval=0.001) as pages:
+        assert [late] == list(await anext(pages))
+
+
+async def test_without_lookback_a_late_task_is_left_out(api: FakeApify, make_client: MakeClient) -> None:
+    """`lookback=0` asks for what is younger only."""
+    tasks = make_client().follow_tasks(interval=0.001, lookback=0)
+    await take(2500, tasks)
+    api.create_task(created_at=api.tasks[-3].created_at + timedelta(milliseconds=1))
+    younger = api.create_task()
+    assert [younger.id] == await take(1, tasks)
+    await tasks.aclose()
+
+
+async def test_a_follower_continues_after_the_bookmark_of_a_walk(api: FakeApify, make_client: MakeClient) -> None:
+    """Of tasks with one `created_at`, those that the walk did not deliver are still to come."""
+    moment = api.tasks[-1].created_at + timedelta(seconds=1)
+    ties = [api.create_task(created_at=moment, id=f"tie-{number}") for number in range(4)]
+    client = make_client()
+    pages = [page async for page in client.iter_pages(limit=2502)]
+    assert ties[1] == pages[-1].items[-1]
+    tasks = client.follow_tasks(after=pages[-1].bookmark, interval=0.001)
+    assert [tie.id for tie in ties[2:]] == await take(2, tasks)
+    await tasks.aclose()
+
+
+@pytest.mark.parametrize("on_invalid", ["skip", "raise", "function"])
+async def test_an_invalid_task_is_reported_by_one_look(make_client: MakeClient, on_invalid: str) -> None:
+    """Later looks read it again, but do not report it again."""
+    errors: list[InvalidTaskError] = []
+    listed = [make_task(number) for number in range(20)]
+    listed[10] = attrs.evolve(listed[10], name=cast("str", None))
+    async with FakeApify(tasks=listed) as api:
+        client = make_client(base_url=api.url)
+        handling: Any = errors.append if on_invalid == "function" else on_invalid
+        pages = client.follow_pages(interval=0.001, on_invalid=handling)
+        delivered: list[str] = []
+        while len(delivered) < 19:
+            try:
+                delivered += [task.id for task in await anext(pages)]
+            except InvalidTaskError as error:
+                errors.append(error)
+                pages = client.follow_pages(interval=0.001, on_invalid=handling, after=error.bookmark)
+        following = asyncio.ensure_future(anext(pages))
+        await until(lambda: len(api.requests) > 6)
+        created = api.create_task()
+        assert [created] == list(await following)
+        await pages.aclose()
+    assert [task.id for task in listed if task is not listed[10]] == delivered
+    assert ([] if on_invalid == "skip" else [10]) == [error.offset for error in errors]
+    assert 1 == client.stats.invalid
+
+
+@pytest.mark.parametrize("count", [0, 1, 20, 150])
+async def test_following_a_short_list_costs_one_request_a_look(make_client: MakeClient, count: int) -> None:
+    """The other end shows the whole list at once."""
+    async with FakeApify(tasks=count) as api:
+        tasks = make_client(base_url=api.url).follow_tasks(interval=0.001)
+        await take(count, tasks)
+        following = asyncio.ensure_future(anext(tasks))
+        await until(lambda: len(api.requests) > 6)
+        created = api.create_task()
+        assert created == await following
+        await tasks.aclose()
+        looks = [(request.offset, request.limit, request.desc) for request in api.requests[2:]]
+    assert {(0, 200, True)} == set(looks) or count == 0

@@ -1,4 +1,7 @@
-"""Any input, from the caller or the server, raises only documented errors."""
+"""Any input, from the caller or the server, raises only documented errors.
+
+The property tests take over one second: each tries many generated inputs.
+"""
 
 import inspect
 import json
@@ -114,7 +117,7 @@ class TestArguments:
         try:
             converter.structure(value, model)
         except ValueError as error:
-            assert str(error)  # noqa: PT017  other tests check the message
+            assert str(error)  # noqa: PT017 - other tests check the message
 
 
 CALLS: dict[str, Callable[[TasksClient, dict[str, Any]], Any]] = {
@@ -148,7 +151,7 @@ async def test_walk(options: dict[str, Any]) -> None:
         try:
             assert {*await client.all_tasks(**options)} <= {*api.tasks}
         except DOCUMENTED as error:
-            assert str(error).startswith((*WALK, *FOLLOW))  # noqa: PT017  any error is fine
+            assert str(error).startswith((*WALK, *FOLLOW))  # noqa: PT017 - any error is fine
             assert [] == api.requests
 
 
@@ -161,7 +164,7 @@ async def test_list_tasks(options: dict[str, Any]) -> None:
         try:
             assert {*await client.list_tasks(**options)} <= {*api.tasks}
         except DOCUMENTED as error:
-            assert str(error).startswith((*WALK, *FOLLOW))  # noqa: PT017  any error is fine
+            assert str(error).startswith((*WALK, *FOLLOW))  # noqa: PT017 - any error is fine
             assert [] == api.requests
 
 
@@ -234,6 +237,6 @@ async def test_answers(read: Callable[[TasksClient], Any], data: st.DataObject) 
         try:
             tasks = await read(client)
         except ApifyTasksError as error:
-            assert (True, False) == (str(error).isprintable(), TOKEN in str(error))  # noqa: PT017  any error is fine
+            assert (True, False) == (str(error).isprintable(), TOKEN in str(error))  # noqa: PT017 - any error is fine
         else:
             assert {Task} >= {type(task) for task in tasks}

@@ -142,7 +142,7 @@ def test_times_become_utc(name: str, moment: datetime, hours: int) -> None:
 @pytest.mark.parametrize(
     ("value", "error", "message"),
     [
-        (datetime(2018, 10, 26), ValueError, "expected an aware datetime"),  # noqa: DTZ001  a naive time is the case
+        (datetime(2018, 10, 26), ValueError, "expected an aware datetime"),  # noqa: DTZ001 - a naive time is the case
         ("2018-10-26T07:23:14.855Z", TypeError, "expected a datetime, got '2018-10-26T07:23:14.855Z'"),
         (None, TypeError, "expected a datetime, got None"),
         (1540538594, TypeError, "expected a datetime, got 1540538594"),

@@ -33,7 +33,6 @@ async def server_and_client(
     api = FakeApify(tasks=tasks, latency=LATENCY, rate_limit=server_limit)
     virtual_time.tell_time(api)
     async with api, TasksClient(api.token, base_url=api.url, **options) as client:
-        virtual_time.tell_time(client)
         yield api, client
 
 

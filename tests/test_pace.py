@@ -20,14 +20,14 @@ class Sender:
 
     def send(self) -> None:
         """Wait until a request may be sent, and send it."""
-        self.now = max(self.now, self.pace.next_at())
-        self.pace.sent()
+        self.now = max(self.now, self.pace.next_allowed_at())
+        self.pace.record_request()
         self.sent.append(self.now)
 
     def send_for(self, seconds: float) -> int:
         """Send as many as may be sent within the seconds, and return how many."""
         end, count = self.now + seconds, 0
-        while max(self.now, self.pace.next_at()) < end:
+        while max(self.now, self.pace.next_allowed_at()) < end:
             self.send()
             count += 1
         self.now = end
@@ -75,7 +75,7 @@ def test_a_full_second_may_start_at_once() -> None:
 def test_without_a_limit_nothing_waits() -> None:
     """No limit means none, whatever the server says about its own."""
     sender = Sender(None)
-    sender.pace.told("1")
+    sender.pace.set_server_limit("1")
     for _ in range(1000):
         sender.send()
 
@@ -103,7 +103,7 @@ def test_without_a_limit_nothing_waits() -> None:
 def test_a_lower_limit_of_the_server_counts(told: str | None, expected: int) -> None:
     """The limit that the server states counts if it is lower than ours, and if it is one at all."""
     sender = Sender(60)
-    sender.pace.told(told)
+    sender.pace.set_server_limit(told)
 
     assert expected == sender.send_for(1)
 
@@ -111,9 +111,9 @@ def test_a_lower_limit_of_the_server_counts(told: str | None, expected: int) -> 
 def test_a_refusal_teaches_a_client_without_a_limit() -> None:
     """Once the server refuses a request, its limit counts for a client that has none, too."""
     sender = Sender(None)
-    sender.pace.told("20")
+    sender.pace.set_server_limit("20")
     sender.send_for(0)
-    sender.pace.refused(sender.now, 0)
+    sender.pace.record_refusal(sender.now, 0)
     sender.now += 10 * RECOVERY
 
     assert 20 == sender.send_for(1)
@@ -122,8 +122,8 @@ def test_a_refusal_teaches_a_client_without_a_limit() -> None:
 def test_the_latest_limit_of_the_server_counts() -> None:
     """The server may raise its limit again."""
     sender = Sender(60)
-    sender.pace.told("10")
-    sender.pace.told("40")
+    sender.pace.set_server_limit("10")
+    sender.pace.set_server_limit("40")
 
     assert 40 == sender.send_for(1)
 
@@ -137,7 +137,7 @@ def test_a_refusal_halves_the_rate(rate: float | None) -> None:
         sender.now += 1 / before
         sender.send()
     refused_at = sender.now
-    sender.pace.refused(refused_at, 0)
+    sender.pace.record_refusal(refused_at, 0)
 
     assert 0 == sender.send_for(0.4)
     sender.now = refused_at + 1.1
@@ -152,7 +152,7 @@ def test_a_refusal_right_at_the_start() -> None:
     for _ in range(8):
         sender.send()
     sender.now += 0.25
-    sender.pace.refused(100.0, 0)
+    sender.pace.record_refusal(100.0, 0)
 
     assert 30 - 8 == sender.send_for(0.75)
 
@@ -165,7 +165,7 @@ def test_a_refusal_that_comes_late() -> None:
         sender.send()
     refused = sender.now
     sender.now += 20
-    sender.pace.refused(refused, 0)
+    sender.pace.record_refusal(refused, 0)
 
     assert 5 == sender.send_for(1)
 
@@ -177,7 +177,7 @@ def test_refusals_of_one_moment_halve_the_rate_once() -> None:
         sender.send()
     for _ in range(8):
         sender.now += 0.01
-        sender.pace.refused(100.0, 0)
+        sender.pace.record_refusal(100.0, 0)
     sender.now = 101.2
 
     assert 30 <= sender.send_for(1)
@@ -188,11 +188,11 @@ def test_refusals_without_end() -> None:
     sender = Sender(60)
     for _ in range(100):
         sender.send()
-        sender.pace.refused(sender.now, 0)
+        sender.pace.record_refusal(sender.now, 0)
     sender.sent.clear()
     for _ in range(5):
         sender.send()
-        sender.pace.refused(sender.now, 0)
+        sender.pace.record_refusal(sender.now, 0)
 
     assert 2.2 > max(later - earlier for earlier, later in itertools.pairwise(sender.sent))
     sender.now += 7 * RECOVERY
@@ -203,7 +203,7 @@ def test_a_refusal_of_a_slow_client_halves_its_rate_too() -> None:
     """A limit of less than one request a second is halved as well."""
     sender = Sender(0.5)
     sender.send()
-    sender.pace.refused(sender.now, 0)
+    sender.pace.record_refusal(sender.now, 0)
 
     assert [0] == [sender.send_for(2.2)]
     assert [1] == [sender.send_for(2.2)]
@@ -214,8 +214,8 @@ def test_a_pause_that_the_server_asks_for(rate: float | None) -> None:
     """All requests wait for as long as the longest pause that the server asked for."""
     sender = Sender(rate)
     sender.send()
-    sender.pace.refused(sender.now, 7)
-    sender.pace.refused(sender.now, 3)
+    sender.pace.record_refusal(sender.now, 7)
+    sender.pace.record_refusal(sender.now, 3)
     sender.send()
 
     assert [100.0, 107.0] == sender.sent

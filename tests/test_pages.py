@@ -7,7 +7,7 @@ import logging
 import math
 import weakref
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from typing import Any
+from typing import Any, cast
 
 import aiohttp
 import attrs
@@ -34,7 +34,8 @@ from apify_tasks_async import (
     TasksClient,
     TransportError,
 )
-from apify_tasks_async._prefetch import Prefetch
+from apify_tasks_async._page import PageRequest
+from apify_tasks_async._window import Window
 from apify_tasks_async.testing import FakeApify, Hang, MalformedItem, RecordedRequest, Status, make_task
 
 pytestmark = pytest.mark.asyncio
@@ -402,7 +403,7 @@ class TestFailures:
     async def test_page_out_of_order(self) -> None:
         """A page that is not sorted as asked is an error that says where, and how often it was asked for."""
         async with FakeApify(tasks=[make_task(1), make_task(2)]) as api:
-            api.fail(MalformedItem(index=0, field="createdAt", value="2050-01-01T00:00:00.000Z"))
+            api.fail(MalformedItem(index=0, field="createdAt", value="2050-01-01T00:00:00.000Z"), times=None)
             async with TasksClient(api.token, base_url=api.url) as client:
                 with pytest.raises(InvalidResponseError, match="not sorted") as caught:
                     await client.all_tasks()
@@ -716,9 +717,10 @@ class TestSharing:
 
 def api_with_invalid(places: set[int], count: int = 30) -> FakeApify:
     """Return an API whose tasks have no name at those places."""
-    return FakeApify(
-        tasks=[make_task(number, **({"name": None} if number in places else {})) for number in range(count)]
-    )
+    tasks = list(map(make_task, range(count)))
+    for place in places:
+        tasks[place] = attrs.evolve(tasks[place], name=cast("str", None))
+    return FakeApify(tasks=tasks)
 
 
 PLACES = [{0}, {9}, {10}, {3, 4, 5}, {0, 29}, set(range(10)), set(range(10, 20)), set(range(30))]
@@ -842,23 +844,47 @@ class TestMemory:
         assert [None, None] == [reference() for reference in alive]
 
 
-class TestPrefetch:
+class TestWindow:
     """The window on its own."""
 
-    async def test_pages_are_taken_in_the_order_in_which_they_were_added(self) -> None:
-        """The first task is the one that was added first, whichever ends first."""
-        window: Prefetch[int] = Prefetch()
+    async def test_pages_are_taken_in_the_order_of_the_plan(self) -> None:
+        """The first task is that of the first request, whichever ends first."""
         slow = asyncio.Event()
 
-        async def number(number: int) -> int:
-            if number == 0:
+        async def page(request: PageRequest) -> int:
+            if request.offset == 0:
                 await slow.wait()
-            return number
+            return request.offset
 
-        tasks = [asyncio.ensure_future(number(index)) for index in range(3)]
-        for task in tasks:
-            window.add(task)
-        await asyncio.wait(tasks[1:])
+        window = Window(lambda request: asyncio.ensure_future(page(request)))
+        window.follow([PageRequest(offset, 1, desc=False) for offset in range(3)])
+        await asyncio.sleep(0)
         slow.set()
-        assert tasks == [await window.first() for _ in range(3)]
-        assert 0 == len(window)
+        offsets = []
+        while window:
+            await window.wait()
+            offsets.append(window.pop()[1].result())
+        assert [0, 1, 2] == offsets
+
+    async def test_the_window_follows_the_plan(self) -> None:
+        """What is new in a plan is started, what is no longer in it is cancelled, and the rest goes on."""
+        started: list[int] = []
+
+        async def hang(request: PageRequest) -> None:
+            started.append(request.offset)
+            await asyncio.Event().wait()
+
+        window = Window(lambda request: asyncio.ensure_future(hang(request)))
+        first, again, second, third = (PageRequest(offset, 1, desc=False) for offset in (0, 0, 1, 2))
+        window.follow([first, again, second])
+        await asyncio.sleep(0)
+        left_out = window.pop()[1]
+        left_out.cancel()
+        window.follow([third, again])
+        await asyncio.sleep(0)
+        running = [task for _, task in window._running]
+        dropped = [task for task in asyncio.all_tasks() if task not in {*running, asyncio.current_task()}]
+        await asyncio.wait([*dropped, left_out])
+        assert [0, 0, 1, 2] == started
+        assert [(third, False), (again, False)] == [(request, task.done()) for request, task in window._running]
+        await asyncio.wait(window.clear())

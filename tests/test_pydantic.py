@@ -1,4 +1,7 @@
-"""The models as pydantic sees them."""
+"""The models as pydantic sees them.
+
+The last test starts a Python process and takes over one second.
+"""
 
 import json
 import subprocess

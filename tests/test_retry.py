@@ -2,13 +2,13 @@
 
 import asyncio
 import math
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
-from typing import Any
+from typing import Any, cast
 
 import attrs
 import pytest
-from helpers.raw_server import RawServer, Reply, Then, message
+from helpers.raw_server import EMPTY_PAGE, RawServer, Reply, Then, message
 from helpers.support import FakeTime, until
 from hypothesis import given
 from hypothesis import strategies as st
@@ -35,7 +35,15 @@ from apify_tasks_async import (
     TasksClient,
     TransportError,
 )
-from apify_tasks_async._retry import Budget, Outcome, Retrier, backoff, is_transient
+from apify_tasks_async._clock import Clock
+from apify_tasks_async._limiter import Limiter
+from apify_tasks_async._pace import Pace
+from apify_tasks_async._page import Page, PageRequest
+from apify_tasks_async._recorder import Recorder
+from apify_tasks_async._response import Response
+from apify_tasks_async._retry import Budget, RetryLoop, backoff, is_transient
+from apify_tasks_async._secret import Redactor
+from apify_tasks_async._transport import Transport
 
 # What is tried again.
 
@@ -151,7 +159,8 @@ def highest(_: float, high: float) -> float:
 )
 def test_backoff(uniform: Callable[[float, float], float], delays: list[float]) -> None:
     """The wait is random in [D, 2D]; D is 500 ms and doubles; the wait ends at the longest one."""
-    assert delays == [backoff(RetryPolicy(), number, None, uniform) for number in range(1, 9)]
+    error = TransportError("down")
+    assert delays == [backoff(RetryPolicy(), number, error, Clock(uniform=uniform)) for number in range(1, 9)]
 
 
 positive = st.floats(0, 1e6)
@@ -165,7 +174,7 @@ def test_backoff_bounds(base: float, most: float, number: int, share: float, ask
     """No wait is shorter than the server asks for, and none is longer than both that and the longest one."""
     policy = RetryPolicy(base_delay=base, max_delay=most)
     error = RateLimitedError("", status=429, retry_after=asked)
-    delay = backoff(policy, number, error, lambda low, high: low + share * (high - low))
+    delay = backoff(policy, number, error, Clock(uniform=lambda low, high: low + share * (high - low)))
     assert (asked or 0) <= delay <= max(asked or 0, most)
 
 
@@ -175,7 +184,8 @@ def test_backoff_doubles(base: float, number: int, share: float) -> None:
 
     def delay(number: int) -> float:
         policy = RetryPolicy(base_delay=base, max_delay=1e9)
-        return backoff(policy, number, None, lambda low, high: low + share * (high - low))
+        clock = Clock(uniform=lambda low, high: low + share * (high - low))
+        return backoff(policy, number, TransportError("down"), clock)
 
     assert math.isclose(2 * delay(number), delay(number + 1))
 
@@ -185,7 +195,7 @@ def test_backoff_doubles(base: float, number: int, share: float) -> None:
 def test_retry_after(kind: type[ResponseError], asked: float | None, delay: float) -> None:
     """Retry-After is the least wait, for a 429 as for a 503, even if it is longer than our longest one."""
     error = kind("", status=503, retry_after=asked)
-    assert delay == backoff(RetryPolicy(), 1, error, lowest)
+    assert delay == backoff(RetryPolicy(), 1, error, Clock(uniform=lowest))
 
 
 # The budget.
@@ -216,49 +226,84 @@ def test_budget_is_refunded() -> None:
 
 # The loop.
 
+REQUEST = PageRequest(0, 1, desc=False)
+PAGE = Response(200, {}, EMPTY_PAGE)
+
+
+class FakeLimiter:
+    """Gives every request its turn after a while."""
+
+    def __init__(self, time: FakeTime, seconds: float) -> None:
+        self.pace = Pace(None, time)
+        self.inside = 0
+        self._time = time
+        self._seconds = seconds
+
+    @asynccontextmanager
+    async def turn(self) -> AsyncIterator[float]:
+        """Let an attempt in."""
+        self._time.now += self._seconds
+        self.inside += 1
+        try:
+            yield self._seconds
+        finally:
+            self.inside -= 1
+
 
 class Bench:
     """Runs scripted attempts, without any real wait."""
 
-    def __init__(self, policy: RetryPolicy, *, takes: float = 0.0, turn: float = 0.0) -> None:
+    def __init__(
+        self,
+        policy: RetryPolicy,
+        *,
+        takes: float = 0.0,
+        turn: float = 0.0,
+        on_attempt: Callable[[Attempt], object] | None = None,
+    ) -> None:
         self.time = FakeTime()
-        self.retrier = Retrier(policy, sleep=self.time.sleep, clock=self.time, uniform=lowest)
-        self.outcomes: list[Outcome] = []
-        self.left: list[float] = []
-        self.inside = 0
+        self.attempts: list[Attempt] = []
+        self.timeouts: list[float] = []
+        self.limiter = FakeLimiter(self.time, turn)
+        self.recorder = Recorder(on_attempt or self.attempts.append)
+        self.loop = RetryLoop(
+            cast("Transport", self),
+            policy,
+            timeout=1e9,
+            limiter=cast("Limiter", self.limiter),
+            recorder=self.recorder,
+            redactor=Redactor("token"),
+            clock=Clock(now=self.time, sleep=self.time.sleep, uniform=lowest),
+        )
         self._takes = takes
-        self._turn = turn
+        self._script: Iterator[Response | ApifyTasksError | BaseException] = iter(())
 
-    @asynccontextmanager
-    async def admit(self) -> AsyncIterator[None]:
-        """Let an attempt in after a while."""
-        self.time.now += self._turn
-        self.inside += 1
-        try:
-            yield
-        finally:
-            self.inside -= 1
-
-    async def run(self, *results: BaseException | str, report: Callable[[Outcome], object] | None = None) -> str:
-        """Return or raise the first result that is not tried again."""
-        script = iter(results)
-
-        async def operation(seconds_left: float) -> str:
-            assert 1 == self.inside
-            self.left.append(seconds_left)
-            self.time.now += self._takes
-            result = next(script)
-            if isinstance(result, BaseException):
-                raise result
+    async def get(self, request: PageRequest, timeout: float) -> Response | ApifyTasksError:  # noqa: ASYNC109 - as Transport
+        """Be the transport: return the next result of the script."""
+        assert REQUEST is request
+        assert self.limiter.inside
+        self.timeouts.append(timeout)
+        self.time.now += self._takes
+        result = next(self._script)
+        if isinstance(result, Response | ApifyTasksError):
             return result
+        raise result
 
-        return await self.retrier.run(operation, admit=self.admit, report=report or self.outcomes.append)
+    async def run(self, *results: Response | ApifyTasksError | BaseException) -> Page | ApifyTasksError:
+        """Return what the fetch of a page returns, given these results of its attempts."""
+        self._script = iter(results)
+        return await self.loop.fetch(REQUEST)
 
-    async def failure(self, *results: BaseException) -> ApifyTasksError:
-        """Return the error that the run ends with."""
-        with pytest.raises(ApifyTasksError) as info:
-            await self.run(*results)
-        return info.value
+    async def failure(self, *results: ApifyTasksError) -> ApifyTasksError:
+        """Return the error that the fetch ends with."""
+        error = await self.run(*results)
+        assert isinstance(error, ApifyTasksError)
+        return error
+
+    @property
+    def outcomes(self) -> list[tuple[int, ApifyTasksError | None, float, float | None]]:
+        """The number, error, seconds and delay of each attempt."""
+        return [(attempt.number, attempt.error, attempt.elapsed, attempt.delay) for attempt in self.attempts]
 
 
 def outage(count: int = 1000, **details: Any) -> list[ApifyTasksError]:
@@ -268,56 +313,59 @@ def outage(count: int = 1000, **details: Any) -> list[ApifyTasksError]:
 
 @pytest.mark.asyncio
 async def test_success() -> None:
-    """What succeeds at once is neither repeated nor waited for."""
+    """A page that arrives at once is neither requested again nor waited for."""
     bench = Bench(RetryPolicy(), takes=0.25)
-    assert "done" == await bench.run("done")
-    assert ([Outcome(1, None, 0.25, None)], []) == (bench.outcomes, bench.time.slept)
+    page = await bench.run(PAGE)
+    assert isinstance(page, Page)
+    assert ([(1, None, 0.25, None)], [], 1) == (bench.outcomes, bench.time.slept, page.attempts)
 
 
 @pytest.mark.asyncio
 async def test_recovery() -> None:
-    """What fails is tried again after the wait, and every attempt is reported, in order."""
+    """After a failure and a wait the request is sent again. Every attempt is reported, in order."""
     bench = Bench(RetryPolicy(), takes=0.25)
     first, second = outage(2)
-    assert "done" == await bench.run(first, second, "done")
-    expected = [Outcome(1, first, 0.25, 0.5), Outcome(2, second, 0.25, 1.0), Outcome(3, None, 0.25, None)]
-    assert (expected, [0.5, 1.0]) == (bench.outcomes, bench.time.slept)
+    page = await bench.run(first, second, PAGE)
+    assert isinstance(page, Page)
+    assert 3 == page.attempts
+    assert [(1, first, 0.25, 0.5), (2, second, 0.25, 1.0), (3, None, 0.25, None)] == bench.outcomes
+    assert [0.5, 1.0] == bench.time.slept
 
 
 @pytest.mark.asyncio
 @pytest.mark.parametrize("attempts", [1, 2, 5])
 async def test_attempts(attempts: int) -> None:
-    """No more attempts are made than the policy allows; the last error is raised, and says how many there were."""
+    """The policy bounds the attempts. The error of the last one is returned, and says how many there were."""
     bench = Bench(RetryPolicy(attempts=attempts))
     errors = outage(10)
     error = await bench.failure(*errors)
-    assert (errors[attempts - 1], attempts, None) == (error, error.attempts, bench.outcomes[-1].delay)
-    assert list(range(1, attempts + 1)) == [outcome.number for outcome in bench.outcomes]
+    assert (errors[attempts - 1], attempts, None) == (error, error.attempts, bench.attempts[-1].delay)
+    assert list(range(1, attempts + 1)) == [attempt.number for attempt in bench.attempts]
     assert attempts - 1 == len(bench.time.slept)
 
 
 @pytest.mark.asyncio
 async def test_permanent_failure() -> None:
-    """What is not transient is raised at once."""
+    """An error that is not transient ends the fetch at once."""
     bench = Bench(RetryPolicy())
     refused = AuthenticationError("no", status=401)
     assert (refused, 1) == (await bench.failure(refused), refused.attempts)
-    assert ([Outcome(1, refused, 0.0, None)], []) == (bench.outcomes, bench.time.slept)
+    assert ([(1, refused, 0.0, None)], []) == (bench.outcomes, bench.time.slept)
 
 
 @pytest.mark.asyncio
 @pytest.mark.parametrize("error", [KeyError("bug"), asyncio.CancelledError("stop")])
 async def test_foreign_failure(error: BaseException) -> None:
-    """What is none of our errors comes out as it is, and spends nothing."""
+    """An error that is not ours is raised as it is, and is not an attempt."""
     bench = Bench(RetryPolicy())
     with pytest.raises(type(error)) as info:
         await bench.run(error)
-    assert (error, [], 25) == (info.value, bench.outcomes, bench.retrier.budget.left)
+    assert (error, []) == (info.value, bench.outcomes)
 
 
 @pytest.mark.asyncio
 async def test_no_wait_beyond_the_deadline() -> None:
-    """A wait that would end at the deadline or behind it is not begun."""
+    """A wait that would end at the deadline or later does not begin."""
     bench = Bench(RetryPolicy(deadline=3.5, attempts=100))
     error = await bench.failure(*outage())
     assert ([0.5, 1.0], 3) == (bench.time.slept, error.attempts)
@@ -329,58 +377,56 @@ async def test_retry_after_and_deadline(asked: float, slept: list[float]) -> Non
     """Retry-After is waited for, but never beyond the deadline."""
     bench = Bench(RetryPolicy())
     failures = outage(1, retry_after=asked)
-    if slept:
-        assert "done" == await bench.run(*failures, "done")
-    else:
-        assert failures[0] is await bench.failure(*failures)
+    result = await bench.run(*failures, PAGE)
     assert slept == bench.time.slept
+    assert isinstance(result, Page) if slept else result is failures[0]
 
 
 @pytest.mark.asyncio
-async def test_attempts_know_the_deadline() -> None:
-    """Each attempt is told what is left until the deadline, which the first attempt starts."""
+async def test_attempts_end_at_the_deadline() -> None:
+    """An attempt may take the seconds that are left until the deadline, which starts with the first attempt."""
     bench = Bench(RetryPolicy(deadline=10), takes=1)
-    await bench.run(*outage(2), "done")
-    assert [10.0, 10 - 1 - 0.5, 10 - 1 - 0.5 - 1 - 1] == bench.left
+    await bench.run(*outage(2), PAGE)
+    assert [10.0, 10 - 1 - 0.5, 10 - 1 - 0.5 - 1 - 1] == bench.timeouts
 
 
 @pytest.mark.asyncio
 async def test_turns_do_not_count() -> None:
-    """However long an attempt waits for its turn, the deadline does not come nearer, and it takes no longer."""
+    """The wait for a turn neither brings the deadline nearer nor makes the attempt longer."""
     bench = Bench(RetryPolicy(deadline=10), takes=1, turn=1000)
-    await bench.run(*outage(2), "done")
-    assert [10.0, 8.5, 6.5] == bench.left
-    assert [1.0, 1.0, 1.0] == [outcome.elapsed for outcome in bench.outcomes]
+    await bench.run(*outage(2), PAGE)
+    assert [10.0, 8.5, 6.5] == bench.timeouts
+    assert [1.0, 1.0, 1.0] == [attempt.elapsed for attempt in bench.attempts]
 
 
 @pytest.mark.asyncio
-async def test_turn_is_given_back_between_attempts() -> None:
-    """While a request waits for its next attempt others can have their turn."""
-    bench = Bench(RetryPolicy())
+async def test_a_turn_ends_before_its_attempt_is_reported() -> None:
+    """While a request waits for its next attempt, others have their turn."""
     inside = []
-    await bench.run(*outage(2), "done", report=lambda _: inside.append(bench.inside))
+    bench = Bench(RetryPolicy(), on_attempt=lambda _: inside.append(bench.limiter.inside))
+    await bench.run(*outage(2), PAGE)
     assert [0, 0, 0] == inside
 
 
 @pytest.mark.asyncio
 async def test_budget_is_shared() -> None:
-    """All runs draw on one budget; when it is empty a failure is final, and says why."""
+    """All fetches share one budget. When it is empty a failure is final, and says why."""
     bench = Bench(RetryPolicy(attempts=4, budget=5))
     errors = [await bench.failure(*outage()) for _ in range(4)]
     assert [4, 3, 1, 1] == [error.attempts for error in errors]
     remark = "; too many other requests failed as well to try again"
     assert [False, True, True, True] == [error.problem.endswith(remark) for error in errors]
-    await bench.run("done")
+    await bench.run(PAGE)
     assert 2 == (await bench.failure(*outage())).attempts
 
 
 @pytest.mark.asyncio
-async def test_no_budget_is_spent_without_a_retry() -> None:
-    """What is not tried again, be it for the attempts or the deadline, takes nothing out of the budget."""
-    for policy in (RetryPolicy(attempts=1), RetryPolicy(deadline=0.1)):
-        bench = Bench(policy)
-        error = await bench.failure(*outage())
-        assert (25, "outage 1") == (bench.retrier.budget.left, error.problem)
+@pytest.mark.parametrize("limits", [{"attempts": 1}, {"deadline": 0.1}])
+async def test_no_budget_is_spent_without_a_retry(limits: dict[str, Any]) -> None:
+    """If the attempts or the deadline forbid a retry, none is taken from the budget."""
+    bench = Bench(RetryPolicy(budget=1, **limits))
+    errors = [await bench.failure(*outage(1)) for _ in range(3)]
+    assert ["outage 1"] * 3 == [error.problem for error in errors]
 
 
 class UserError(Exception):
@@ -390,54 +436,73 @@ class UserError(Exception):
 @pytest.mark.asyncio
 @pytest.mark.parametrize("kind", [UserError, KeyError, DriftError])
 @pytest.mark.parametrize(
-    ("script", "at"), [(["done"], 1), ([*outage(1), "done"], 1), ([*outage(1), "done"], 2), (outage(9), 5)]
+    ("script", "at"), [([PAGE], 1), ([*outage(1), PAGE], 1), ([*outage(1), PAGE], 2), (outage(9), 5)]
 )
 async def test_report_raises(kind: type[Exception], script: list[Any], at: int) -> None:
-    """What the report of an attempt raises comes out, nothing is tried after it, and nothing is reported twice."""
+    """If `on_attempt` raises, the error comes out, nothing is sent after it, and nothing is reported twice."""
     reported = []
 
-    def report(outcome: Outcome) -> None:
-        reported.append(outcome.number)
-        if outcome.number == at:
+    def report(attempt: Attempt) -> None:
+        reported.append(attempt.number)
+        if attempt.number == at:
             raise kind("enough")
 
-    bench = Bench(RetryPolicy())
+    bench = Bench(RetryPolicy(), on_attempt=report)
     with pytest.raises(kind, match="enough"):
-        await bench.run(*script, report=report)
+        await bench.run(*script)
     assert (list(range(1, at + 1)), at - 1) == (reported, len(bench.time.slept))
 
 
 @pytest.mark.asyncio
 async def test_report_raises_the_error() -> None:
-    """Raising the error of an attempt is a way to give up early."""
+    """`on_attempt` may raise the error of an attempt to give up early."""
     reported = []
 
-    def report(outcome: Outcome) -> None:
-        reported.append(outcome.number)
-        if outcome.error:
-            raise outcome.error
+    def report(attempt: Attempt) -> None:
+        reported.append(attempt.number)
+        if attempt.error:
+            raise attempt.error
 
     failures = outage(9)
     with pytest.raises(ServerError) as info:
-        await Bench(RetryPolicy()).run(*failures, report=report)
+        await Bench(RetryPolicy(), on_attempt=report).run(*failures)
     assert (failures[0], [1]) == (info.value, reported)
 
 
 @pytest.mark.asyncio
 async def test_cancelled_wait() -> None:
-    """Cancelling during a wait ends it at once; no further attempt is made."""
-    retrier = Retrier(RetryPolicy(base_delay=30, max_delay=60), uniform=lowest)
-    outcomes: list[Outcome] = []
+    """A cancellation during a wait ends it at once; no further attempt is made."""
+    sleeping = asyncio.Event()
 
-    async def operation(_: float) -> None:
-        raise TransportError("down")
+    async def sleep(seconds: float) -> None:
+        sleeping.set()
+        await asyncio.Event().wait()
 
-    bench = Bench(RetryPolicy())
-    running = asyncio.create_task(retrier.run(operation, admit=bench.admit, report=outcomes.append))
-    await until(lambda: outcomes)
+    bench = Bench(RetryPolicy(base_delay=30, max_delay=60))
+    bench.loop._clock = attrs.evolve(bench.loop._clock, sleep=sleep)
+    running = asyncio.create_task(bench.run(*outage(9)))
+    await sleeping.wait()
     running.cancel()
     await asyncio.wait({running})
-    assert (True, [30]) == (running.cancelled(), [outcome.delay for outcome in outcomes])
+    assert (True, [30]) == (running.cancelled(), [attempt.delay for attempt in bench.attempts])
+
+
+@pytest.mark.asyncio
+async def test_one_page_is_decoded_per_turn_of_the_loop() -> None:
+    """Pages that arrive together are decoded in turns of the loop, so that other tasks run between two of them."""
+    turns = 0
+    decoded_at: list[int] = []
+    bench = Bench(RetryPolicy(), on_attempt=lambda _: decoded_at.append(turns))
+    bench._script = iter([PAGE] * 5)
+
+    async def count_turns() -> None:
+        nonlocal turns
+        while len(decoded_at) < 5:
+            turns += 1
+            await asyncio.sleep(0)
+
+    await asyncio.gather(count_turns(), *(bench.loop.fetch(REQUEST) for _ in range(5)))
+    assert sorted(set(decoded_at)) == decoded_at
 
 
 # Through the client.

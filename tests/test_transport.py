@@ -28,7 +28,8 @@ from apify_tasks_async import (
     TasksClient,
     TransportError,
 )
-from apify_tasks_async._protocol import PageRequest
+from apify_tasks_async._page import PageRequest
+from apify_tasks_async._secret import Redactor
 from apify_tasks_async._transport import Transport
 
 pytestmark = pytest.mark.asyncio
@@ -214,6 +215,11 @@ async def test_pinned_certificate() -> None:
     assert (CertificateError, 1, 1) == (type(error), error.attempts, server.connections)
 
 
+def transport_to(url: URL) -> Transport:
+    """Return a transport with a session of its own."""
+    return Transport(url, TOKEN, Redactor(TOKEN), session=None, connections=1, max_body_bytes=1)
+
+
 @pytest.mark.parametrize("host", ["a" * 64 + ".example", "api..example", "a" * 64 + "\xe9.example"])
 async def test_impossible_host(host: str) -> None:
     """A host name that can be none is refused when the client is made."""
@@ -224,21 +230,19 @@ async def test_impossible_host(host: str) -> None:
 @pytest.mark.parametrize("host", ["a" * 64 + ".example", "a" * 64 + "\xe9.example"])
 async def test_impossible_host_below(host: str) -> None:
     """What aiohttp makes of such a host name ends as our own error too."""
-    transport = Transport(
-        URL.build(scheme="https", host=host, encoded=True), TOKEN, session=None, connections=1, max_body_bytes=1
-    )
+    transport = transport_to(URL.build(scheme="https", host=host, encoded=True))
     try:
-        with pytest.raises(ConfigurationError) as info:
-            await transport.get(REQUEST, 1)
+        error = await transport.get(REQUEST, 1)
     finally:
         await transport.close()
-    assert "base_url cannot be used" in info.value.problem
-    assert [] == leaks(info.value, TOKEN)
+    assert isinstance(error, ConfigurationError)
+    assert "base_url cannot be used" in error.problem
+    assert [] == leaks(error, TOKEN)
 
 
 async def test_repr() -> None:
     """The repr of a transport says where it leads to, and not with which token."""
-    transport = Transport(URL("https://a.example/x"), TOKEN, session=None, connections=1, max_body_bytes=1)
+    transport = transport_to(URL("https://a.example/x"))
     assert "Transport('https://a.example/x/v2/actor-tasks')" == repr(transport)
     await transport.close()
 
@@ -392,7 +396,7 @@ async def test_borrowed_credentials(monkeypatch: pytest.MonkeyPatch, tmp_path: P
     async with borrowed(message(), attempts=3, trust_env=True) as (server, client):
         error = await failure_of(client)
     assert (ConfigurationError, 1, 0) == (type(error), error.attempts, len(server.requests))
-    assert error.problem.startswith("the session's own settings are in the way: ")
+    assert error.problem.startswith("a setting of the session prevents the request: ")
 
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")  # aiohttp would rather see a header

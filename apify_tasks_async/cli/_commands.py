@@ -20,6 +20,7 @@ from apify_tasks_async.cli._options import (
     filter_options,
     format_options,
     interval_option,
+    lookback_option,
     offset_option,
     page_options,
     quiet_option,
@@ -170,6 +171,7 @@ Examples:
 @filter_options
 @bookmark_options
 @interval_option
+@lookback_option
 @page_options
 @connection_options
 def follow_command(**options: Any) -> None:

@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 import attrs
 import click
 
-from apify_tasks_async._defaults import CONCURRENCY, DEFAULT_BASE_URL, INTERVAL, MAX_LIMIT, PAGE_SIZE, TIMEOUT
+from apify_tasks_async._defaults import CONCURRENCY, DEFAULT_BASE_URL, INTERVAL, LOOKBACK, MAX_LIMIT, PAGE_SIZE, TIMEOUT
 from apify_tasks_async.cli._columns import COLUMN_NAMES, DEFAULT_COLUMNS, Column, parse_columns
 
 __all__ = [
@@ -22,6 +22,7 @@ __all__ = [
     "filter_options",
     "format_options",
     "interval_option",
+    "lookback_option",
     "offset_option",
     "page_options",
     "quiet_option",
@@ -57,6 +58,7 @@ class Options:
     after: Path | None = None
     bookmark: Path | None = None
     interval: float = INTERVAL
+    lookback: int = LOOKBACK
 
 
 class Seconds(click.FloatRange):
@@ -171,6 +173,14 @@ interval_option = click.option(
     default=INTERVAL,
     show_default=True,
     help="Time between two checks for new tasks.",
+)
+
+lookback_option = click.option(
+    "--lookback",
+    type=click.IntRange(min=0),
+    default=LOOKBACK,
+    show_default=True,
+    help="Look again at this many tasks that were shown, to show what appears late.",
 )
 
 connection_options = _combine(

@@ -92,6 +92,7 @@ async def _follow(client: TasksClient, options: Options, output: Output) -> None
     pages = client.follow_pages(
         after=output.bookmark,
         interval=options.interval,
+        lookback=options.lookback,
         page_size=options.page_size,
         on_invalid=_on_invalid(options),
     )

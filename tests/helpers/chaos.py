@@ -250,7 +250,6 @@ class Round:
             on_attempt=on_attempt,
             **options,
         )
-        tell_time(client)
         return client
 
     def _client(self, random: Random) -> TasksClient:
@@ -307,7 +306,7 @@ class Round:
                 return await manner(self, journey, client, options, random)
         except ApifyTasksError as error:
             self._note(journey, error)
-        except Exception as error:  # noqa: BLE001  the search is for any error
+        except Exception as error:  # noqa: BLE001 - the search is for any error
             self.tally.broken.append(f"{manner.__name__}: {error!r}")
         return False
 
@@ -387,7 +386,8 @@ class Round:
         self.tally.counts[f"lost, {kind}"] += lost
         self.tally.counts[f"repeated, {kind}"] += repeated
         self.tally.outcomes["given up" if not complete else "resumed" if journey.stretches > 1 else "complete"] += 1
-        if repeated or not in_order or (kind == "exact" and lost):
+        # A follower delivers what appears late, and so out of order.
+        if repeated or not (in_order or journey.endless) or (kind == "exact" and lost):
             self.tally.broken.append(f"{lost} lost, {repeated} repeated, in order: {in_order}; {journey.options}")
 
     async def _follow(self) -> None:

@@ -38,6 +38,7 @@ from apify_tasks_async import (
     TaskStats,
     TransportError,
 )
+from apify_tasks_async._clock import Clock
 from apify_tasks_async.models import Task
 from helpers.documents import page_document, task_document
 from helpers.raw_server import EMPTY_PAGE, RawServer, Reply, Then, chunked, encoded, message, raw
@@ -119,10 +120,9 @@ class Fault:
 def client_of(met: Met, time: FakeTime, token: str = TOKEN, *, timeout: float = 30.0, **options: Any) -> TasksClient:
     """Return a client with the default policy, whose waits take no time."""
     settings: dict[str, Any] = {"base_url": met.url, "session": met.session, "timeout": timeout}
-    client = TasksClient(token, **settings, max_body_bytes=LIMIT, rate_limit=None, **options)
-    retrier = client._fetcher._retrier
-    retrier.sleep, retrier.clock, retrier.uniform = time.sleep, time, lambda low, _: low
-    client._fetcher._pace._clock = time
+    clock = Clock(now=time, sleep=time.sleep, uniform=lambda low, _: low)
+    client_type = type("TimedClient", (TasksClient,), {"_clock": clock})
+    client: TasksClient = client_type(token, **settings, max_body_bytes=LIMIT, rate_limit=None, **options)
     return client
 
 
@@ -208,7 +208,7 @@ async def without_handshake(reply: Reply) -> AsyncIterator[Met]:
 
 
 EXPIRED = partial(trusted, not_before=datetime(2020, 1, 1, tzinfo=UTC), not_after=datetime(2020, 2, 1, tzinfo=UTC))
-REFUSES = "the server's certificate is not accepted: "
+REFUSES = "the server's certificate is not trusted: "
 
 NO_WAY = [
     Fault("refused", message(), TransportError, "cannot connect to 127.0.0.1:", connects=False, way=refused),
@@ -269,7 +269,7 @@ NO_ANSWER = [
     Fault("closed before a byte", Reply(then=Then.CLOSE), TransportError, BROKE + "the server closed it before"),
     Fault("reset before a byte", Reply(then=Then.RESET), TransportError, BROKE),
     Fault("closed within the head", raw(HEAD + b"Set-Cookie: a=b\r\nX"), TransportError,
-          BROKE + "the server closed it before its answer had begun"),
+          BROKE + "the server closed it before its response began"),
     Fault("reset within the head", Reply([HEAD], Then.RESET), TransportError, BROKE),
     Fault("garbage for a status line", raw(b"these are no headers\r\n\r\n"), TransportError, UNREADABLE),
     Fault("another protocol", raw(b"SSH-2.0-OpenSSH_9.2\r\n"), TransportError, UNREADABLE),
@@ -501,7 +501,7 @@ WRONG_TYPES = [
     no_page("a negative total", page_document(total=-1), "total: expected at least 0, got -1"),
     no_page("a negative offset", page_document(offset=-1), "offset: expected at least 0, got -1"),
     no_page("a limit of 0", page_document(limit=0), "limit: expected at least 1, got 0"),
-    no_page("a count that lies", page_document(task_document(), count=7), "count: says 7, but items has 1"),
+    no_page("a count that lies", page_document(task_document(), count=0), "count: says 0, but items has 1"),
     *(no_task(shown, value, f"expected an object, got {shown}")
       for shown, value in JSON_VALUES.items() if shown != "an object"),
     *(no_task(says, task_document(**{name: value}), says) for name, says, value in wrong_values(Task)),

@@ -5,7 +5,6 @@ import selectors
 from collections.abc import Coroutine
 from typing import Any, TypeVar
 
-from apify_tasks_async import TasksClient
 from apify_tasks_async.testing import FakeApify
 
 __all__ = ["VirtualTimeLoop", "run", "tell_time"]
@@ -54,10 +53,6 @@ def run(main: Coroutine[Any, Any, T]) -> T:
         return runner.run(main)
 
 
-def tell_time(one: TasksClient | FakeApify) -> None:
-    """Let a client or an API use the clock of the running loop."""
-    clock = asyncio.get_running_loop().time
-    if isinstance(one, FakeApify):
-        one._clock = clock
-    else:
-        one._fetcher._retrier.clock = one._fetcher._pace._clock = clock
+def tell_time(api: FakeApify) -> None:
+    """Let an API tell the time by the running loop. A client does so by itself."""
+    api._clock = asyncio.get_running_loop().time

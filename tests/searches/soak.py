@@ -79,7 +79,7 @@ def summary(load: Load) -> str:
 
 def show(rows: Iterable[tuple[str, object]]) -> None:
     """Print a table."""
-    print("\n".join(f"{name:40} {value}" for name, value in rows), end="\n\n")  # noqa: T201  the output of the script
+    print("\n".join(f"{name:40} {value}" for name, value in rows), end="\n\n")  # noqa: T201 - the output of the script
 
 
 def main() -> None:

@@ -22,7 +22,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from apify_tasks_async import Task, converter
-from apify_tasks_async._protocol import PageRequest, Slice, check_response, parse_retry_after
+from apify_tasks_async._page import Page, PageRequest
+from apify_tasks_async._response import Response, parse_retry_after, read_response
+from apify_tasks_async._secret import Redactor
 from apify_tasks_async.errors import (
     ApifyTasksError,
     AuthenticationError,
@@ -41,18 +43,38 @@ REQUEST = PageRequest(2000, 500, desc=True)
 AS_DOCUMENTED = "the response is not as documented: "
 
 
-def read(document: Any, request: PageRequest = REQUEST) -> Slice:
-    """Return what a 200 with that document means."""
-    return check_response(request, 200, {}, json.dumps(document).encode()).read()
+def meaning(
+    body: bytes, status: int = 200, headers: Mapping[str, str] | None = None, request: PageRequest = REQUEST
+) -> Page | ApifyTasksError:
+    """Return what a response means."""
+    return read_response(request, Response(status, headers or {}, body), 1, Redactor("some-token"))
+
+
+def read(document: Any, request: PageRequest = REQUEST) -> Page:
+    """Return the page that a 200 with that document means."""
+    page = meaning(json.dumps(document).encode(), request=request)
+    assert isinstance(page, Page)
+    return page
+
+
+def facts(page: Page) -> tuple[Any, ...]:
+    """Return what a page says of itself, and its entries."""
+    return page.total, page.offset, page.limit, page.desc, list(page.entries)
+
+
+def invalid(page: Page) -> list[InvalidTaskError]:
+    """Return the errors among the entries of a page."""
+    return [entry for entry in page.entries if isinstance(entry, InvalidTaskError)]
 
 
 def refused(
     body: bytes, status: int = 200, headers: Mapping[str, str] | None = None, request: PageRequest = REQUEST
 ) -> Any:
     """Return the error that the response stands for."""
-    with pytest.raises(ApifyTasksError) as caught:
-        check_response(request, status, headers or {}, body, now=NOW)
-    return caught.value
+    error = meaning(body, status, headers, request)
+    assert isinstance(error, ApifyTasksError)
+    assert 1 == error.attempts
+    return error
 
 
 def refused_document(document: Any) -> str:
@@ -77,21 +99,22 @@ def test_query(asked: PageRequest, expected: dict[str, str]) -> None:
 def test_example_response() -> None:
     """The specification's example of a 200 is read as it stands there."""
     items = example(200)["data"]["items"]
-    expected = Slice(2, 0, 1000, desc=False, items=tuple(converter.structure(item, Task) for item in items))
+    page = meaning(body_of(200), request=PageRequest(0, 1000, desc=False))
 
-    assert expected == check_response(PageRequest(0, 1000, desc=False), 200, {}, body_of(200)).read()
+    assert isinstance(page, Page)
+    assert (2, 0, 1000, False, [converter.structure(item, Task) for item in items]) == facts(page)
 
 
 def test_empty_page() -> None:
     """A page without items is one."""
-    assert Slice(2500, 0, 1000, desc=False, items=()) == read(page_document())
+    assert (2500, 0, 1000, False, []) == facts(read(page_document()))
 
 
 def test_effective_limit_and_unknown_fields() -> None:
     """The server's own limit is what counts, and what else the envelope holds does not matter."""
     document = page_document(offset=7, limit=20, desc=True, new=1) | {"meta": {}}
 
-    assert Slice(2500, 7, 20, desc=True, items=()) == read(document)
+    assert (2500, 7, 20, True, []) == facts(read(document))
 
 
 def test_example_error() -> None:
@@ -108,7 +131,7 @@ def test_example_error() -> None:
         "offset": 2000,
         "limit": 500,
         "desc": True,
-        "attempts": None,
+        "attempts": 1,
         "bookmark": None,
     } == vars(error)
 
@@ -313,16 +336,30 @@ def test_items_of_a_page(value: Any, shown: str) -> None:
     ("changes", "expected"),
     [
         ({"total": -1}, "total: expected at least 0, got -1"),
-        ({"offset": -1}, "offset: expected at least 0, got -1"),
+        ({"offset": -1}, "offset: expected at least 0, got -1; offset: asked for 2000, got -1"),
         ({"limit": 0}, "limit: expected at least 1, got 0"),
         ({"count": -1}, "count: says -1, but items has 1"),
         ({"count": 0}, "count: says 0, but items has 1"),
-        ({"count": 1000}, "count: says 1000, but items has 1"),
+        ({"offset": 1000}, "offset: asked for 2000, got 1000"),
+        ({"desc": False}, "desc: asked for True, got False"),
+        ({"offset": 0, "desc": False}, "offset: asked for 2000, got 0; desc: asked for True, got False"),
     ],
 )
 def test_numbers_out_of_range(changes: dict[str, int], expected: str) -> None:
-    """Numbers that cannot be are refused, so that no walk counts on them: a count that lies would skip items."""
-    assert expected == refused_document(page_document(task_document(), **changes))
+    """Impossible numbers, and the answer to another request, are refused, so that no walk relies on them."""
+    assert expected == refused_document(page_document(task_document(), **{"offset": 2000, "desc": True} | changes))
+
+
+@pytest.mark.parametrize("changes", [{"offset": 1000}, {"desc": False}, {"count": 7}])
+def test_empty_answers_to_other_requests(changes: dict[str, int]) -> None:
+    """A page without items is let through, whatever it says. The walk takes it for evidence of nothing."""
+    assert [] == list(read(page_document(**{"offset": 2000, "desc": True} | changes)).entries)
+
+
+def test_a_count_of_scanned_rows() -> None:
+    """A count above the number of items is usable: it may count the rows that were scanned."""
+    page = read(page_document(task_document(), offset=2000, desc=True, count=1000))
+    assert (1000, 1) == (page.count, len(page.entries))
 
 
 def test_all_problems_of_a_page_are_named() -> None:
@@ -381,11 +418,11 @@ def test_invalid_item_keeps_its_place(
     raw: Any, task_id: str | None, created_at: datetime | None, problems: tuple[str, ...], problem: str
 ) -> None:
     """An item that is no task is an error at its place, with all that is known of it; the others are unharmed."""
-    page = read(page_document(task_document(id="first"), raw, task_document(id="last"), offset=2000))
-    first, error, last = page.items
+    page = read(page_document(task_document(id="first"), raw, task_document(id="last"), offset=2000, desc=True))
+    first, error, last = page.entries
 
     assert ("first", "last") == (getattr(first, "id", None), getattr(last, "id", None))
-    assert (error,) == page.invalid
+    assert [error] == invalid(page)
     assert isinstance(error, InvalidTaskError)
     assert {
         "problem": problem,
@@ -397,14 +434,14 @@ def test_invalid_item_keeps_its_place(
         "offset": 2001,
         "limit": 500,
         "desc": True,
-        "attempts": None,
+        "attempts": 1,
         "bookmark": None,
     } == vars(error)
 
 
 def test_empty_item_lists_every_required_field() -> None:
     """The problems are a line each."""
-    (error,) = read(page_document({})).invalid
+    (error,) = invalid(read(page_document({}, offset=2000, desc=True)))
 
     names = ("id", "userId", "actId", "name", "createdAt", "modifiedAt")
     assert tuple(f"{name}: required" for name in names) == error.problems
@@ -414,11 +451,10 @@ def test_empty_item_lists_every_required_field() -> None:
 @property_test
 def test_every_item_is_a_task_or_an_error_at_its_place(items: list[Any], offset: int) -> None:
     """Each item of a page is read by itself, in order; errors know their offset, and are of one line."""
-    page = read(page_document(*items), PageRequest(offset, 1000, desc=False))
+    page = read(page_document(*items, offset=offset), PageRequest(offset, 1000, desc=False))
 
-    assert len(items) == len(page.items)
-    assert page.invalid == tuple(item for item in page.items if isinstance(item, InvalidTaskError))
-    for place, (raw, item) in enumerate(zip(items, page.items, strict=True), offset):
+    assert len(items) == len(page.entries)
+    for place, (raw, item) in enumerate(zip(items, page.entries, strict=True), offset):
         if isinstance(item, Task):
             assert raw == converter.unstructure(item)
         else:
@@ -467,12 +503,9 @@ damaged_bodies = (
 @property_test
 def test_only_our_errors_come_out(body: bytes, status: int, headers: dict[str, str]) -> None:
     """Whatever a server sends, it is a page or one of this library's errors, which says so in one line."""
-    message = ""
-    try:
-        check_response(REQUEST, status, headers, body).read()
-    except ApifyTasksError as error:
-        message = str(error)
-    assert message.isprintable()
+    result = meaning(body, status, headers)
+    errors = invalid(result) if isinstance(result, Page) else [result]
+    assert all(str(error).isprintable() for error in errors)
 
 
 def dated(seconds: float) -> str:

@@ -1,0 +1,69 @@
+"""A page request, and the decoded page that answers it.
+
+https://docs.apify.com/api/v2/actor-tasks-get
+"""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import attrs
+
+from apify_tasks_async.errors import InvalidTaskError
+from apify_tasks_async.models import Bookmark, Task, TaskPage
+
+PATH = "/v2/actor-tasks"
+
+Entry = Task | InvalidTaskError
+"""A list entry: a task, or the error that makes it invalid."""
+
+
+@attrs.frozen
+class PageRequest:
+    """What is asked for."""
+
+    offset: int
+    limit: int
+    desc: bool
+
+    def query(self) -> dict[str, str]:
+        """Return the query parameters."""
+        query = {"offset": str(self.offset), "limit": str(self.limit)}
+        return query | {"desc": "1"} if self.desc else query
+
+    def where(self) -> dict[str, Any]:
+        """Return the arguments that place an error at this request."""
+        return attrs.asdict(self)
+
+
+@attrs.define(eq=False)
+class Page:
+    """A decoded page: a contiguous part of the list, as it was at one moment.
+
+    Its entries are built when they are first used. Until then a page that waits for its turn takes less memory, and
+    less time from the pages before it.
+    """
+
+    request: PageRequest
+    total: int
+    offset: int
+    limit: int
+    desc: bool
+    count: int
+    _entries: Sequence[Entry] | Callable[[], Sequence[Entry]] = attrs.field(alias="entries")
+    attempts: int = 1
+    """How many attempts it took."""
+
+    @property
+    def entries(self) -> Sequence[Entry]:
+        """The items of the page, in order."""
+        if callable(self._entries):
+            self._entries = self._entries()
+        return self._entries
+
+    def position(self, index: int, *, desc: bool) -> int:
+        """Return the offset, in the list of that direction, of the entry at this index."""
+        return self.request.offset + index if desc is self.request.desc else max(0, self.total - 1 - index)
+
+    def deliver(self, tasks: Sequence[Task], *, offset: int, desc: bool, bookmark: Bookmark | None) -> TaskPage:
+        """Return the page that the user gets, with some of the tasks."""
+        return TaskPage(self.total, offset, self.limit, desc, len(tasks), tuple(tasks), bookmark)

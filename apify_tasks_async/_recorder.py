@@ -1,0 +1,140 @@
+"""What a client did: statistics, log, and `on_attempt`."""
+
+import logging
+from collections.abc import Callable
+
+import attrs
+
+from apify_tasks_async._page import Page, PageRequest
+from apify_tasks_async.errors import ApifyTasksError, RateLimitedError
+
+logger = logging.getLogger("apify_tasks_async")
+logger.addHandler(logging.NullHandler())
+
+
+@attrs.frozen
+class Attempt:
+    """A finished attempt at one request, passed to `on_attempt`."""
+
+    offset: int
+    """The `offset` asked for."""
+
+    limit: int
+    """The `limit` asked for."""
+
+    desc: bool
+    """Whether descending order was asked for."""
+
+    number: int
+    """The number of the attempt at this request, from 1."""
+
+    status: int | None
+    """The HTTP status; `None` if no response arrived."""
+
+    error: ApifyTasksError | None
+    """Why it failed; `None` if it did not."""
+
+    elapsed: float
+    """Seconds that it took, without the wait for its turn."""
+
+    delay: float | None
+    """Seconds until the next attempt; `None` if there is none."""
+
+
+@attrs.frozen(kw_only=True)
+class ClientStats:
+    """What a client has done so far.
+
+    Example:
+        >>> ClientStats(requests=3, pages=3, tasks=2500).retries
+        0
+    """
+
+    requests: int = 0
+    """Requests sent, retries included."""
+
+    retries: int = 0
+    """Requests that failed and were sent again."""
+
+    rate_limited: int = 0
+    """Requests answered with 429."""
+
+    failures: int = 0
+    """Requests that failed for good, after all attempts."""
+
+    pages: int = 0
+    """Responses that contained a page."""
+
+    tasks: int = 0
+    """Tasks delivered."""
+
+    bytes_received: int = 0
+    """Bytes of all bodies, decoded."""
+
+    duplicates: int = 0
+    """Items dropped because they were delivered before. An exact walk overlaps its pages on purpose."""
+
+    reseeks: int = 0
+    """How often a walk found that the list had changed, and searched for its place in it."""
+
+    incomplete: int = 0
+    """Walks that may have missed tasks, since the server counts tasks that it does not show. Each logs a warning."""
+
+    invalid: int = 0
+    """Items that were not tasks as documented."""
+
+
+class Recorder:
+    """Counts, logs and reports what a client does."""
+
+    def __init__(self, on_attempt: Callable[[Attempt], object] | None) -> None:
+        self._on_attempt = on_attempt
+        self.stats: ClientStats = ClientStats()
+
+    def record_request(self) -> None:
+        """Count a request that is sent."""
+        self._add(requests=1)
+
+    def record_body(self, size: int) -> None:
+        """Count the bytes of a body."""
+        self._add(bytes_received=size)
+
+    def record_incomplete(self, warning: str) -> None:
+        """Count a walk that may have missed tasks, and log why."""
+        self._add(incomplete=1)
+        logger.warning("%s", warning)
+
+    def record_delivery(self, *, tasks: int, duplicates: int = 0, invalid: int = 0, reseeks: int = 0) -> None:
+        """Count what became of the items of a page."""
+        self._add(tasks=tasks, duplicates=duplicates, invalid=invalid, reseeks=reseeks)
+
+    def record_attempt(
+        self, request: PageRequest, number: int, result: Page | ApifyTasksError, elapsed: float, delay: float | None
+    ) -> None:
+        """Count, log and report a finished attempt."""
+        error = None if isinstance(result, Page) else result
+        self._add(
+            pages=error is None,
+            retries=delay is not None,
+            failures=error is not None and delay is None,
+            rate_limited=isinstance(error, RateLimitedError),
+        )
+        status = 200 if error is None else getattr(error, "status", None)
+        attempt = Attempt(request.offset, request.limit, request.desc, number, status, error, elapsed, delay)
+        _log(attempt)
+        if self._on_attempt is not None:
+            self._on_attempt(attempt)
+
+    def _add(self, **counts: int) -> None:
+        totals = {name: getattr(self.stats, name) + count for name, count in counts.items()}
+        self.stats = attrs.evolve(self.stats, **totals)
+
+
+def _log(attempt: Attempt) -> None:
+    where = f"offset={attempt.offset} limit={attempt.limit} desc={attempt.desc} attempt={attempt.number}"
+    if attempt.error is None:
+        logger.debug("%s: 200 in %.3f s", where, attempt.elapsed)
+    else:
+        again = "not tried again" if attempt.delay is None else f"tried again in {attempt.delay:.3f} s"
+        # The text, not the error: a handler that keeps records would keep the error, and with it the client.
+        logger.info("%s: %s; %s", where, attempt.error.problem, again)

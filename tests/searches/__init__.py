@@ -1,0 +1,1 @@
+"""Searches for counterexamples, and checks with other tools: too long, or too demanding, for a test run."""
