@@ -37,7 +37,7 @@ formats = jsonschema.FormatChecker(formats=())
 
 @formats.checks("date-time", raises=ValueError)
 def is_time(value: object) -> bool:
-    """Say whether a value is a time with its zone, if it is a text."""
+    """Say whether a value is a time with its zone, if it is a string."""
     return not isinstance(value, str) or datetime.fromisoformat(value).tzinfo is not None
 
 
@@ -179,7 +179,7 @@ class TestAnswers:
     def test_are_the_pages_of_the_specification(
         self, served: FakeApify, offset: int | str | None, limit: int | str | None, desc: str | None
     ) -> None:
-        """Whatever is asked for, the answer is valid, and holds that slice of the list in that order."""
+        """Every answer is valid and holds the requested slice in the requested order."""
         parameters = {"offset": offset, "limit": limit, "desc": desc}
         given_parameters: dict[str, Any] = {name: value for name, value in parameters.items() if value is not None}
 
@@ -224,7 +224,7 @@ class TestAnswers:
         ],
     )
     def test_are_errors_of_the_api(self, served: FakeApify, status: int, type_: str, request_: dict[str, Any]) -> None:
-        """A request that is refused is answered with a valid error document."""
+        """A refused request gets a valid error document."""
         answered, document = ask(served, **request_)
 
         assert (status, type_) == (answered, document["error"]["type"])

@@ -1,4 +1,7 @@
-"""`python -m apify_tasks_async.testing` as a process."""
+"""`python -m apify_tasks_async.testing` as a process.
+
+The tests that start a process take over one second: Python and aiohttp have to load.
+"""
 
 import contextlib
 import http.client
@@ -139,7 +142,7 @@ def test_has_tasks_by_default() -> None:
 
 
 def made(*arguments: object) -> FakeApify:
-    """Return what the options describe, without a process of its own."""
+    """Return what the options describe, without a separate process."""
     return _make_api(_parser().parse_args(list(map(str, arguments))))
 
 
@@ -152,7 +155,7 @@ def made(*arguments: object) -> FakeApify:
     ],
 )
 def test_fails_when_told(arguments: tuple[object, ...], statuses: list[int]) -> None:
-    """Faults strike with their probabilities, as long as it runs, and a rate limit refuses what is above it."""
+    """Faults strike with their probabilities while the server runs. The rate limit refuses further requests."""
     with started(*arguments) as server:
         assert statuses == [server.status() for _ in statuses]
 
@@ -204,18 +207,18 @@ def refusal(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (("--latency", "nan"), "latency must be a number >= 0, got nan"),
+        (("--latency", "nan"), "latency must be finite, got nan"),
         (("--tasks", "-1"), "tasks must be an integer >= 0 or an iterable of Task, got -1"),
-        (("--port", "70000"), "port must be an integer from 0 to 65535, got 70000"),
-        (("--fault", "disconnect:2"), "probability must be a number >= 0 and <= 1, got 2.0"),
-        (("--token", ""), "token must be a text that is not empty, got ''"),
+        (("--port", "70000"), "port must be from 0 to 65535, got 70000"),
+        (("--fault", "disconnect:2"), "probability must be at most 1, got 2.0"),
+        (("--token", ""), "token must not be empty"),
         (("--tok", "x"), "unrecognized arguments: --tok x"),
     ],
 )
 def test_refuses_what_is_out_of_range(
     arguments: tuple[str, ...], message: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """A wrong option is one line that names it and its value, behind the usage, and the code 2."""
+    """A wrong option prints the usage and one line with its name and value, and exits with code 2."""
     assert message == refusal(capsys, *arguments)
 
 

@@ -1,4 +1,4 @@
-"""The pytest plugin, in sessions of pytest of its own."""
+"""The pytest plugin, in separate pytest sessions."""
 
 import subprocess
 import sys
@@ -34,7 +34,7 @@ def run_inner(pytester: pytest.Pytester) -> RunInner:
 
 
 def test_offers_a_running_server(run_inner: RunInner) -> None:
-    """The fixture is a running server of its own for each test, for asynchronous tests and others."""
+    """Each test, asynchronous or not, gets a new running server."""
     result = run_inner(
         """
         import asyncio
@@ -122,7 +122,7 @@ def test_refuses_wrong_arguments_of_the_marker(run_inner: RunInner) -> None:
     )
 
     result.assert_outcomes(errors=1)
-    result.stdout.fnmatch_lines(["*latency must be a number >= 0, got -1"])
+    result.stdout.fnmatch_lines(["*latency must be at least 0, got -1"])
 
 
 def test_explains_itself(run_inner: RunInner) -> None:

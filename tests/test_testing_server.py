@@ -1,4 +1,4 @@
-"""What `FakeApify` does when it is asked, changed and told to fail."""
+"""How `FakeApify` answers, changes and fails."""
 
 import asyncio
 import gc
@@ -124,6 +124,10 @@ async def until_idle(api: FakeApify) -> None:
     await until(lambda: api.in_flight == 0)
 
 
+class Moment(datetime):
+    """A subclass of datetime, as other libraries have them."""
+
+
 class TestNames:
     """What can be imported."""
 
@@ -151,7 +155,7 @@ class TestMakeTask:
         assert make_task(12).extra == make_task(12).extra
 
     def test_numbers_differ(self) -> None:
-        """Every number has an id and a time of its own, and the times ascend."""
+        """Each number gives a different id and a later time."""
         tasks = [make_task(number) for number in range(2000)]
 
         assert len({task.id for task in tasks}) == 2000
@@ -190,7 +194,7 @@ class TestMakeTask:
 
     @pytest.mark.parametrize(("number", "kind"), [(-1, ValueError), (1.0, TypeError), (True, TypeError)])
     def test_refuses_other_numbers(self, number: Any, kind: type[Exception]) -> None:
-        """A number that is none is an error that names it."""
+        """An invalid number is an error that names it."""
         with pytest.raises(kind, match=f"number must be an integer >= 0, got {number}"):
             make_task(number)
 
@@ -201,7 +205,7 @@ class TestMakeTask:
 
 
 class TestArguments:
-    """What is refused before anything happens."""
+    """Invalid arguments raise at once."""
 
     @pytest.mark.parametrize(
         ("arguments", "kind", "message"),
@@ -209,20 +213,20 @@ class TestArguments:
             ({"tasks": -1}, ValueError, "tasks must be an integer >= 0 or an iterable of Task, got -1"),
             ({"tasks": True}, TypeError, "tasks must be an integer >= 0 or an iterable of Task, got True"),
             ({"tasks": 1.5}, TypeError, "tasks must be an integer >= 0 or an iterable of Task, got 1.5"),
-            ({"tasks": ["x"]}, TypeError, "tasks must be of Task, got 'x'"),
-            ({"token": ""}, ValueError, "token must be a text that is not empty, got ''"),
-            ({"token": 1}, TypeError, "token must be a text, got 1"),
-            ({"latency": -0.1}, ValueError, "latency must be a number >= 0, got -0.1"),
-            ({"latency": float("nan")}, ValueError, "latency must be a number >= 0, got nan"),
-            ({"latency": float("inf")}, ValueError, "latency must be a number >= 0, got inf"),
-            ({"latency": "1"}, TypeError, "latency must be a number >= 0, got '1'"),
-            ({"rate_limit": 0}, ValueError, "rate_limit must be a number > 0, got 0"),
-            ({"rate_limit": True}, TypeError, "rate_limit must be a number > 0, got True"),
-            ({"max_limit": 0}, ValueError, "max_limit must be an integer >= 1, got 0"),
-            ({"max_limit": 1e3}, TypeError, "max_limit must be an integer >= 1, got 1000.0"),
+            ({"tasks": ["x"]}, TypeError, "tasks must contain only Task, got 'x'"),
+            ({"token": ""}, ValueError, "token must not be empty"),
+            ({"token": 1}, TypeError, "token must be a string, got 1"),
+            ({"latency": -0.1}, ValueError, "latency must be at least 0, got -0.1"),
+            ({"latency": float("nan")}, ValueError, "latency must be finite, got nan"),
+            ({"latency": float("inf")}, ValueError, "latency must be finite, got inf"),
+            ({"latency": "1"}, TypeError, "latency must be a number, got '1'"),
+            ({"rate_limit": 0}, ValueError, "rate_limit must be greater than 0, got 0"),
+            ({"rate_limit": True}, TypeError, "rate_limit must be a number, got True"),
+            ({"max_limit": 0}, ValueError, "max_limit must be at least 1, got 0"),
+            ({"max_limit": 1e3}, TypeError, "max_limit must be an integer, got 1000.0"),
             ({"seed": None}, TypeError, "seed must be int, got None"),
             ({"seed": True}, TypeError, "seed must be int, got True"),
-            ({"port": 65536}, ValueError, "port must be an integer from 0 to 65535, got 65536"),
+            ({"port": 65536}, ValueError, "port must be from 0 to 65535, got 65536"),
         ],
     )
     def test_each_is_checked(self, arguments: dict[str, Any], kind: type[Exception], message: str) -> None:
@@ -268,10 +272,10 @@ class TestArguments:
         [
             ({"fault": 503}, TypeError, "fault must be one of Status, Disconnect, TruncatedBody, Hang, SlowBody, "),
             ({"fault": Hang}, TypeError, "fault must be one of Status, "),
-            ({"fault": Hang(), "times": 0}, ValueError, "times must be an integer >= 1, got 0"),
-            ({"fault": Hang(), "times": 1.0}, TypeError, "times must be an integer >= 1, got 1.0"),
-            ({"fault": Hang(), "probability": 1.1}, ValueError, "probability must be a number >= 0 and <= 1, got 1.1"),
-            ({"fault": Hang(), "offset": -1}, ValueError, "offset must be an integer >= 0, got -1"),
+            ({"fault": Hang(), "times": 0}, ValueError, "times must be at least 1, got 0"),
+            ({"fault": Hang(), "times": 1.0}, TypeError, "times must be an integer, got 1.0"),
+            ({"fault": Hang(), "probability": 1.1}, ValueError, "probability must be at most 1, got 1.1"),
+            ({"fault": Hang(), "offset": -1}, ValueError, "offset must be at least 0, got -1"),
         ],
     )
     def test_those_of_fail_are_checked(self, arguments: dict[str, Any], kind: type[Exception], message: str) -> None:
@@ -284,16 +288,16 @@ class TestArguments:
     @pytest.mark.parametrize(
         ("make", "kind", "message"),
         [
-            (lambda: Status(199), ValueError, "status must be an integer from 200 to 599, got 199"),
-            (lambda: Status(600), ValueError, "status must be an integer from 200 to 599, got 600"),
-            (lambda: Wrong("503"), TypeError, "status must be an integer from 200 to 599, got '503'"),
-            (lambda: Wrong(503, retry_after=[]), TypeError, "retry_after must be str or int or float or None, got []"),
-            (lambda: Wrong(503, type=1), TypeError, "type must be str or None, got 1"),
-            (lambda: Wrong(503, message=1), TypeError, "message must be str or None, got 1"),
-            (lambda: Wrong(503, body=1), TypeError, "body must be str or bytes or None, got 1"),
-            (lambda: SlowBody(-1), ValueError, "seconds must be a number >= 0, got -1"),
-            (lambda: MalformedItem(-1), ValueError, "index must be an integer >= 0, got -1"),
-            (lambda: MalformedItem(field=""), ValueError, "field must be a text that is not empty, got ''"),
+            (lambda: Status(199), ValueError, "status must be from 200 to 599, got 199"),
+            (lambda: Status(600), ValueError, "status must be from 200 to 599, got 600"),
+            (lambda: Wrong("503"), TypeError, "status must be an integer, got '503'"),
+            (lambda: Wrong(503, retry_after=[]), TypeError, "retry_after must be str or int or float, got []"),
+            (lambda: Wrong(503, type=1), TypeError, "type must be str, got 1"),
+            (lambda: Wrong(503, message=1), TypeError, "message must be str, got 1"),
+            (lambda: Wrong(503, body=1), TypeError, "body must be str or bytes, got 1"),
+            (lambda: SlowBody(-1), ValueError, "seconds must be at least 0, got -1"),
+            (lambda: MalformedItem(-1), ValueError, "index must be at least 0, got -1"),
+            (lambda: MalformedItem(field=""), ValueError, "field must not be empty"),
             (lambda: MalformedItem(value={1}), TypeError, "value must be ABSENT or fit into JSON, got {1}"),
         ],
     )
@@ -452,7 +456,7 @@ class TestLife:
 
 
 class TestPages:
-    """Answers to what is asked for."""
+    """Answers to valid and invalid requests."""
 
     @pytest.mark.asyncio
     async def test_defaults(self) -> None:
@@ -470,7 +474,7 @@ class TestPages:
     @pytest.mark.parametrize("offset", [0, 1, 9, 10, 11, 10**30])
     @pytest.mark.parametrize("limit", [1, 3, 10, 999])
     async def test_slices(self, desc: str, offset: int, limit: int) -> None:
-        """A page is that slice of the list in the order asked for."""
+        """A page is that slice of the list in the requested order."""
         async with FakeApify(tasks=10) as api:
             answer = await ask(api, desc=desc, offset=offset, limit=limit)
 
@@ -542,7 +546,7 @@ class TestPages:
 
     @pytest.mark.asyncio
     async def test_records_requests(self) -> None:
-        """Every request to the endpoint is recorded as it was asked, refused ones too, with rising times."""
+        """Every request to the endpoint is recorded, also a refused one, with ascending times."""
         async with FakeApify() as api:
             await ask(api)
             await ask(api, offset="1e1", limit="0", desc="true")
@@ -588,7 +592,7 @@ class TestTokens:
     @pytest.mark.asyncio
     @pytest.mark.parametrize("scheme", ["Bearer", "bearer", "BEARER"])
     async def test_takes_a_header(self, scheme: str) -> None:
-        """The token is taken as Bearer, in whatever case."""
+        """The server accepts the token as Bearer, in any case."""
         async with FakeApify(token="the-token") as api:
             received = await ask_raw(api, f"Authorization: {scheme} the-token")
 
@@ -596,7 +600,7 @@ class TestTokens:
 
     @pytest.mark.asyncio
     async def test_takes_a_parameter(self) -> None:
-        """The token is taken as a query parameter too, as the API does."""
+        """The server accepts the token as a query parameter, like the API."""
         async with FakeApify(token="the-token") as api:
             received = await ask_raw(api, target="/v2/actor-tasks?token=the-token&limit=2")
 
@@ -671,7 +675,7 @@ class TestTasks:
 
     def test_of_one_id_are_refused(self) -> None:
         """Two tasks cannot have one id, from the start or later."""
-        with pytest.raises(ValueError, match="id must be one that no other task has, got 'same'"):
+        with pytest.raises(ValueError, match="id must be unique, got 'same'"):
             FakeApify([make_task(0, id="same"), make_task(1, id="same")])
 
         api = FakeApify([make_task(0, id="same")])
@@ -698,7 +702,7 @@ class TestTasks:
         assert (make_task(0),) == api.tasks
 
     def test_are_created_with_ids_of_their_own(self) -> None:
-        """A new task takes no id that is taken, whoever made the others."""
+        """A new task gets an unused id."""
         api = FakeApify(map(make_task, (0, 1, 3)))
 
         created = [api.create_task(), api.create_task()]
@@ -706,7 +710,7 @@ class TestTasks:
         assert [make_task(2).id, make_task(4).id] == [task.id for task in created]
 
     def test_are_created_at_any_time(self) -> None:
-        """A creation time that is given puts a task among the older ones, behind those of the same time."""
+        """An explicit creation time sorts the task after the older ones and those of the same time."""
         api = FakeApify(tasks=3)
         tie = api.tasks[1].created_at
 
@@ -717,6 +721,36 @@ class TestTasks:
         assert names == ["oldest", "my-task-0", "my-task-1", "tie", "my-task-2"]
         assert second == api.tasks[3]
         assert oldest == api.tasks[0]
+
+    @pytest.mark.parametrize(
+        ("fields", "message"),
+        [
+            ({"created_at": None}, "created_at must be datetime, got None"),
+            ({"modified_at": "now"}, "modified_at must be datetime, got 'now'"),
+            ({"name": 5}, "name must be str, got 5"),
+            ({"act_name": 5}, "act_name must be str, got 5"),
+            ({"stats": {}}, "stats must be TaskStats, got {}"),
+        ],
+    )
+    def test_fields_of_another_type_are_type_errors(self, fields: dict[str, Any], message: str) -> None:
+        """A field of the wrong type is a TypeError that names it, and adds no task."""
+        api = FakeApify()
+        with pytest.raises(TypeError) as caught:
+            api.create_task(**fields)
+
+        assert message == str(caught.value)
+        assert api.tasks == ()
+
+    @pytest.mark.parametrize("microsecond", [0, 5_000, 5])
+    async def test_subclasses_of_datetime_are_served(self, microsecond: int) -> None:
+        """A subclass of datetime is sent like the datetime itself."""
+        moment = Moment(2024, 1, 1, microsecond=microsecond, tzinfo=UTC)
+        plain = datetime(2024, 1, 1, microsecond=microsecond, tzinfo=UTC)
+        async with FakeApify([make_task(0, created_at=moment), make_task(1, created_at=plain)]) as api:
+            answer = await ask(api)
+
+        first, second = answer.data["items"]
+        assert first["createdAt"] == second["createdAt"]
 
     def test_are_deleted(self) -> None:
         """Deleting takes exactly that task away, also one of several of the same time, and returns it."""
@@ -842,7 +876,7 @@ class TestTies:
 
     @pytest.mark.asyncio
     async def test_of_an_empty_page(self) -> None:
-        """A page behind the end has nothing to shuffle."""
+        """A page after the end has nothing to shuffle."""
         assert await self.orders(self.tasks(3), 2, offset=3) == [[], []]
 
 
@@ -851,7 +885,7 @@ class TestHooks:
 
     @pytest.mark.asyncio
     async def test_are_called_before_the_answer(self) -> None:
-        """What `on_request` changes shows in the answer to the request that it was told of."""
+        """What `on_request` changes shows in the answer to that request."""
         async with FakeApify(tasks=2) as api:
             seen = []
 
@@ -943,13 +977,13 @@ class TestRateLimit:
         assert (unlimited.status, unlimited.headers.get("X-RateLimit-Limit")) == (200, None)
 
     @pytest.mark.asyncio
-    @pytest.mark.parametrize(("rate_limit", "told"), [(60, "60"), (60.0, "60"), (2.5, "2.5"), (25_000_000, "25000000")])
-    async def test_is_told_as_a_plain_number(self, rate_limit: float, told: str) -> None:
+    @pytest.mark.parametrize(("rate_limit", "sent"), [(60, "60"), (60.0, "60"), (2.5, "2.5"), (25_000_000, "25000000")])
+    async def test_is_told_as_a_plain_number(self, rate_limit: float, sent: str) -> None:
         """The header has the number as one would write it."""
         async with FakeApify(rate_limit=rate_limit) as api:
             answer = await ask(api)
 
-        assert told == answer.headers["X-RateLimit-Limit"]
+        assert sent == answer.headers["X-RateLimit-Limit"]
 
     @pytest.mark.asyncio
     async def test_is_by_real_time(self) -> None:
@@ -963,7 +997,7 @@ class TestRateLimit:
 
 
 class TestFaults:
-    """Failing as told."""
+    """The faults."""
 
     @pytest.mark.asyncio
     @pytest.mark.parametrize(
@@ -1127,7 +1161,7 @@ class TestFaults:
         assert answer.status == 200
 
     def test_hang_in_a_thread_is_released_from_another(self) -> None:
-        """A server in a thread of its own takes orders from the thread of the test."""
+        """The thread of the test controls a server in another thread."""
         came = threading.Event()
         answers = []
         with FakeApify(tasks=1) as api:

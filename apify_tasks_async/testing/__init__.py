@@ -1,7 +1,7 @@
-"""A stand-in for the Apify API, for the tests of those who use this library.
+"""A fake Apify API for your tests.
 
-`FakeApify` is a real HTTP server on loopback that serves `GET /v2/actor-tasks` as documented, and fails in every way
-that a network does when told to. The pytest plugin offers it, running, as the fixture `fake_apify`.
+`FakeApify` is a real HTTP server on loopback. It serves `GET /v2/actor-tasks` as documented, and it can fail in the
+ways that a network fails. The pytest fixture `fake_apify` is a running server.
 
 Example:
     >>> from apify_tasks_async.testing import FakeApify, Status
@@ -14,8 +14,10 @@ Example:
 
 from __future__ import annotations
 
-from importlib import import_module
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
+
+from apify_tasks_async._lazy import lazy_getattr
 
 if TYPE_CHECKING:
     from apify_tasks_async.testing._faults import (
@@ -25,6 +27,9 @@ if TYPE_CHECKING:
         Hang,
         MalformedItem,
         MalformedJson,
+        OtherRequest,
+        RepeatedItem,
+        ShortPage,
         SlowBody,
         Status,
         TruncatedBody,
@@ -46,29 +51,40 @@ __all__ = [
     "Hang",
     "MalformedItem",
     "MalformedJson",
+    "OtherRequest",
     "RecordedRequest",
+    "RepeatedItem",
+    "ShortPage",
     "SlowBody",
     "Status",
     "TruncatedBody",
     "make_task",
 ]
 
-_HOMES = {
-    "ERROR_SCHEMA": "_schema",
-    "FakeApify": "_server",
-    "OPENAPI": "_openapi",
-    "PAGE_SCHEMA": "_schema",
-    "RecordedRequest": "_protocol",
-    "make_task": "_tasks",
-}
-
-
-def __getattr__(name: str) -> Any:
-    # pytest imports the plugin of this package in every session of everyone who installed it, tests of ours or not:
-    # a web server is imported by those who ask for one.
-    if name not in __all__:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(f"{__name__}.{_HOMES.get(name, '_faults')}"), name)
+# pytest loads the plugin of this package in every session. The web server is imported only when a name is used.
+__getattr__: Callable[[str], Any] = lazy_getattr(
+    __name__,
+    {
+        "ABSENT": "_faults",
+        "Disconnect": "_faults",
+        "ERROR_SCHEMA": "_schema",
+        "FakeApify": "_server",
+        "Fault": "_faults",
+        "Hang": "_faults",
+        "MalformedItem": "_faults",
+        "MalformedJson": "_faults",
+        "OPENAPI": "_openapi",
+        "OtherRequest": "_faults",
+        "RepeatedItem": "_faults",
+        "ShortPage": "_faults",
+        "PAGE_SCHEMA": "_schema",
+        "RecordedRequest": "_protocol",
+        "SlowBody": "_faults",
+        "Status": "_faults",
+        "TruncatedBody": "_faults",
+        "make_task": "_tasks",
+    },
+)
 
 
 def __dir__() -> list[str]:

@@ -37,8 +37,8 @@ _VALUED: dict[str, Callable[[str], Fault]] = {
 }
 
 _DESCRIPTION = """\
-Serve GET /v2/actor-tasks of a made-up Apify account on loopback. The first line on standard output is the address and
-the token, with a space between them, as soon as requests are answered. Ctrl-C or SIGTERM ends it."""
+Serve GET /v2/actor-tasks of a fake Apify account on loopback. When ready, it prints one line: the address,
+a space and the token. Ctrl-C or SIGTERM stops it."""
 
 
 def _read_fault(text: str) -> tuple[Fault, float]:
@@ -58,18 +58,18 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m apify_tasks_async.testing", description=_DESCRIPTION, allow_abbrev=False
     )
-    parser.add_argument("--port", type=int, default=0, help="what to listen on (default: one that is free)")
-    parser.add_argument("--tasks", type=int, default=2500, help="how many tasks there are (default: %(default)s)")
+    parser.add_argument("--port", type=int, default=0, help="the port to listen on (default: a free one)")
+    parser.add_argument("--tasks", type=int, default=2500, help="the number of tasks (default: %(default)s)")
     parser.add_argument(
-        "--token", default="fake-token-of-no-account", help="the token that is accepted (default: %(default)s)"
+        "--token", default="fake-token-of-no-account", help="the token to accept (default: %(default)s)"
     )
     parser.add_argument(
         "--latency", type=float, default=0.0, metavar="SECONDS", help="the time before each answer (default: 0)"
     )
     parser.add_argument(
-        "--rate-limit", type=float, metavar="RATE", help="requests per second, a 429 to more (default: unlimited)"
+        "--rate-limit", type=float, metavar="RATE", help="requests per second; more get a 429 (default: unlimited)"
     )
-    parser.add_argument("--seed", type=int, default=0, help="what the faults depend on (default: %(default)s)")
+    parser.add_argument("--seed", type=int, default=0, help="the seed of the random faults (default: %(default)s)")
     parser.add_argument(
         "--fault",
         dest="faults",
@@ -79,7 +79,7 @@ def _parser() -> argparse.ArgumentParser:
         metavar="FAULT:PROBABILITY",
         help="such as status:503:0.1, slow-body:2:0.1 or disconnect:0.05; may be repeated",
     )
-    parser.add_argument("--openapi", action="store_true", help="print the OpenAPI document, and end")
+    parser.add_argument("--openapi", action="store_true", help="print the OpenAPI document and exit")
     return parser
 
 
@@ -100,11 +100,11 @@ def _make_api(options: argparse.Namespace) -> FakeApify:
 async def _serve(api: FakeApify) -> None:
     loop = asyncio.get_running_loop()
     ended = asyncio.Event()
-    # Not the loop's own handlers, which Windows does not have.
+    # Windows has no loop.add_signal_handler.
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda _number, _frame: loop.call_soon_threadsafe(ended.set))
     async with api:
-        print(api.url, api.token, flush=True)  # noqa: T201 - this is what it says
+        print(api.url, api.token, flush=True)  # noqa: T201 - the ready line
         await ended.wait()
 
 
@@ -112,10 +112,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Serve until Ctrl-C or SIGTERM.
 
     Args:
-        arguments: The options; `None`: those of this process.
+        arguments: The options. `None` means those of this process.
 
     Raises:
-        SystemExit: Its code is 2 if an option is of no use, and 1 if the port is taken.
+        SystemExit: With code 2 if an option is invalid, 1 if the port is taken.
 
     Example:
         `python -m apify_tasks_async.testing --port 8080 --tasks 5000 --fault status:503:0.1`
@@ -123,7 +123,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser = _parser()
     options = parser.parse_args(arguments)
     if options.openapi:
-        print(json.dumps(OPENAPI, indent=2))  # noqa: T201 - as asked for
+        print(json.dumps(OPENAPI, indent=2))  # noqa: T201 - the output of --openapi
         return
     try:
         api = _make_api(options)

@@ -10,7 +10,14 @@ from typing import Any, Final, get_args
 
 import attrs
 
-from apify_tasks_async.testing import _checks
+from apify_tasks_async._arguments import (
+    check_boolean,
+    check_instance,
+    check_integer,
+    check_number,
+    check_text,
+    validator,
+)
 
 __all__ = [
     "ABSENT",
@@ -20,6 +27,9 @@ __all__ = [
     "Hang",
     "MalformedItem",
     "MalformedJson",
+    "OtherRequest",
+    "RepeatedItem",
+    "ShortPage",
     "SlowBody",
     "Status",
     "TruncatedBody",
@@ -44,7 +54,7 @@ def _json_value(_: Any, attribute: attrs.Attribute[Any], value: Any) -> None:
         raise TypeError(f"{attribute.alias} must be ABSENT or fit into JSON, got {value!r}") from None
 
 
-_optional_text = _checks.one_of(str, None)
+_optional_text = validator(check_instance, optional=True, kinds=(str,))
 
 
 @attrs.frozen
@@ -56,11 +66,13 @@ class Status:
         429
     """
 
-    status: int = attrs.field(validator=_checks.integer(200, 599))
+    status: int = attrs.field(validator=validator(check_integer, minimum=200, maximum=599))
     """The HTTP status, 200 to 599."""
 
     retry_after: str | float | None = attrs.field(
-        default=None, kw_only=True, validator=_checks.one_of(str, int, float, None)
+        default=None,
+        kw_only=True,
+        validator=validator(check_instance, optional=True, kinds=(str, int, float)),
     )
     """The header Retry-After, as it is sent: seconds, an HTTP date, or nonsense. `None`: no header."""
 
@@ -70,7 +82,11 @@ class Status:
     message: str | None = attrs.field(default=None, kw_only=True, validator=_optional_text)
     """The `message` in the error document; `None`: one that goes with the status."""
 
-    body: str | bytes | None = attrs.field(default=None, kw_only=True, validator=_checks.one_of(str, bytes, None))
+    body: str | bytes | None = attrs.field(
+        default=None,
+        kw_only=True,
+        validator=validator(check_instance, optional=True, kinds=(str, bytes)),
+    )
     """Sent in place of the error document, such as a gateway's HTML, or nothing: `""`."""
 
 
@@ -101,7 +117,7 @@ class SlowBody:
         0.5
     """
 
-    seconds: float = attrs.field(validator=_checks.number())
+    seconds: float = attrs.field(validator=validator(check_number, minimum=0))
     """How long the body takes in all, in seconds."""
 
 
@@ -119,17 +135,86 @@ class MalformedItem:
         ABSENT
     """
 
-    index: int = attrs.field(default=0, validator=_checks.integer(0))
+    index: int = attrs.field(default=0, validator=validator(check_integer, minimum=0))
     """The place of the item in its page, from 0."""
 
-    field: str = attrs.field(default="name", validator=_checks.text)
+    field: str = attrs.field(default="name", validator=validator(check_text))
     """The field, by its name on the wire, such as `createdAt`."""
 
     value: Any = attrs.field(default=None, validator=_json_value)
     """What the field holds instead: anything that fits into JSON, or `ABSENT`."""
 
 
-Fault = Status | Disconnect | TruncatedBody | Hang | SlowBody | MalformedJson | MalformedItem
+@attrs.frozen
+class ShortPage:
+    """A page that stops early. By default it is empty.
+
+    Example:
+        >>> ShortPage(3, total=3)
+        ShortPage(items=3, total=3, count=None)
+    """
+
+    items: int = attrs.field(default=0, validator=validator(check_integer, minimum=0))
+    """The maximum number of items in the page."""
+
+    total: int | None = attrs.field(
+        default=None, kw_only=True, validator=validator(check_integer, optional=True, minimum=0)
+    )
+    """The `total` of the answer. `None`: as without the fault."""
+
+    count: int | None = attrs.field(
+        default=None, kw_only=True, validator=validator(check_integer, optional=True, minimum=0)
+    )
+    """The `count` of the answer. `None`: the number of its items."""
+
+
+@attrs.frozen
+class OtherRequest:
+    """The answer to another request, as a cache that ignores the query gives it.
+
+    Example:
+        >>> OtherRequest(offset=0, desc=False)
+        OtherRequest(offset=0, limit=None, desc=False, admits=True)
+    """
+
+    offset: int | None = attrs.field(default=None, validator=validator(check_integer, optional=True, minimum=0))
+    """The offset that is answered. `None`: the one asked for."""
+
+    limit: int | None = attrs.field(default=None, validator=validator(check_integer, optional=True, minimum=0))
+    """The limit that is answered. `None`: the one asked for."""
+
+    desc: bool | None = attrs.field(default=None, validator=validator(check_boolean, optional=True))
+    """The direction that is answered. `None`: the one asked for."""
+
+    admits: bool = attrs.field(default=True, kw_only=True, validator=validator(check_boolean))
+    """Whether the answer says what it answers. `False`: it repeats what was asked for."""
+
+
+@attrs.frozen
+class RepeatedItem:
+    """A page with one item twice in a row. A page without an item at that place stays as it is.
+
+    Example:
+        >>> RepeatedItem(2)
+        RepeatedItem(index=2)
+    """
+
+    index: int = attrs.field(default=0, validator=validator(check_integer, minimum=0))
+    """The place of the item in its page, from 0."""
+
+
+Fault = (
+    Status
+    | Disconnect
+    | TruncatedBody
+    | Hang
+    | SlowBody
+    | MalformedJson
+    | MalformedItem
+    | ShortPage
+    | OtherRequest
+    | RepeatedItem
+)
 """Everything that `FakeApify.fail` takes."""
 
 
@@ -144,9 +229,9 @@ class _Rule:
     """Which requests a fault strikes, and how many more."""
 
     fault: Fault = attrs.field(validator=_fault)
-    times: int | None = attrs.field(validator=attrs.validators.optional(_checks.integer(1)))
-    probability: float = attrs.field(validator=_checks.number(maximum=1))
-    offset: int | None = attrs.field(validator=attrs.validators.optional(_checks.integer(0)))
+    times: int | None = attrs.field(validator=validator(check_integer, optional=True, minimum=1))
+    probability: float = attrs.field(validator=validator(check_number, minimum=0, maximum=1))
+    offset: int | None = attrs.field(validator=validator(check_integer, optional=True, minimum=0))
 
     def strikes(self, offset: int | None, random: Random) -> bool:
         """Decide whether the fault strikes a request of that offset, and count it if it does."""

@@ -1,7 +1,6 @@
-"""The endpoint as an OpenAPI document, for tools of every language.
+"""The endpoint as an OpenAPI document, for tools in any language.
 
-It is written from https://docs.apify.com/api/v2/actor-tasks-get. What that page does not say, and `FakeApify` does, is
-described as such.
+It follows https://docs.apify.com/api/v2/actor-tasks-get. The descriptions name what only `FakeApify` does.
 """
 
 from __future__ import annotations
@@ -15,12 +14,12 @@ from apify_tasks_async.testing._schema import ERROR_SCHEMA, PAGE_SCHEMA
 __all__ = ["OPENAPI"]
 
 _RATE_LIMIT = {
-    "description": "Requests per second that are allowed. `FakeApify` sends it if it was given a rate limit.",
+    "description": "The allowed requests per second. `FakeApify` sends it if it has a rate limit.",
     "schema": {"type": "number", "exclusiveMinimum": 0},
 }
 
 _RETRY_AFTER = {
-    "description": "Seconds to wait, or an HTTP date. Not documented; `FakeApify` sends it if it is told to.",
+    "description": "Seconds to wait, or an HTTP date. Undocumented; sent with `Status(retry_after=...)`.",
     "schema": {"type": "string"},
 }
 
@@ -65,7 +64,7 @@ _LIST_TASKS = {
     "responses": {
         "200": _json("A page of tasks.", "TaskPage"),
         "400": _json("A parameter is invalid.", "Error"),
-        "401": _json("The token is wrong, or there is none.", "Error"),
+        "401": _json("The token is wrong or missing.", "Error"),
         "403": _json("The token does not have the permission to list tasks.", "Error"),
         "405": _json(
             "Another method than GET.",

@@ -12,7 +12,16 @@ from typing import Any
 import attrs
 import msgspec
 
-from apify_tasks_async.testing._faults import ABSENT, Fault, MalformedItem, MalformedJson, Status
+from apify_tasks_async.testing._faults import (
+    ABSENT,
+    Fault,
+    MalformedItem,
+    MalformedJson,
+    OtherRequest,
+    RepeatedItem,
+    ShortPage,
+    Status,
+)
 
 __all__ = [
     "DEFAULT_LIMIT",
@@ -94,6 +103,17 @@ class Query:
                     given = f"{parameters[name]:.60}"
                     problem = problem or f'Invalid input: the parameter "{name}" must be {expected}, got "{given}".'
         return cls(**values, problem=problem)
+
+    def instead(self, fault: Fault | None) -> Query:
+        """Return the query that is answered in place of this one."""
+        if not isinstance(fault, OtherRequest):
+            return self
+        return attrs.evolve(
+            self,
+            offset=self.offset if fault.offset is None else fault.offset,
+            limit=self.limit if fault.limit is None else fault.limit,
+            desc=self.desc if fault.desc is None else fault.desc,
+        )
 
 
 def given_token(headers: Mapping[str, str], parameters: Mapping[str, str]) -> str | None:
@@ -213,14 +233,26 @@ def spoil(answer: Answer, fault: Fault | None) -> Answer:
     match fault:
         case MalformedJson():
             return attrs.evolve(answer, body=answer.body[: len(answer.body) // 2])
-        case MalformedItem(index, field, value):
+        case MalformedItem() | ShortPage() | RepeatedItem():
             document = msgspec.json.decode(answer.body)
-            items = document["data"]["items"]
-            if index >= len(items):
-                return answer
-            items[index].pop(field, None)
-            if value is not ABSENT:
-                items[index][field] = value
+            _spoil_page(document["data"], fault)
             return attrs.evolve(answer, body=msgspec.json.encode(document))
         case _:
             return answer
+
+
+def _spoil_page(page: dict[str, Any], fault: MalformedItem | ShortPage | RepeatedItem) -> None:
+    items = page["items"]
+    match fault:
+        case MalformedItem(index, field, value):
+            for item in items[index : index + 1]:
+                item.pop(field, None)
+                if value is not ABSENT:
+                    item[field] = value
+        case ShortPage(items=number, total=total, count=count):
+            del items[number:]
+            page["count"] = len(items) if count is None else count
+            page["total"] = page["total"] if total is None else total
+        case RepeatedItem(index):  # pragma: no branch - these are all
+            items[index : index + 1] *= 2
+            page["count"] = len(items)

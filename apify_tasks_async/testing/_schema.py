@@ -1,7 +1,6 @@
 """The documents of GET /v2/actor-tasks as JSON Schema.
 
-They are those of https://docs.apify.com/api/v2/actor-tasks-get. Fields outside the schema are allowed,
-as the live API sends some.
+They follow https://docs.apify.com/api/v2/actor-tasks-get. Other fields are allowed, since the live API sends some.
 """
 
 from __future__ import annotations
@@ -54,7 +53,7 @@ PAGE_SCHEMA: dict[str, Any] = {
     "required": ["data"],
     "properties": {"data": _PAGE},
 }
-"""What the API answers with status 200."""
+"""The body of a 200 response."""
 
 ERROR_SCHEMA: dict[str, Any] = {
     "$schema": _DIALECT,
@@ -68,4 +67,4 @@ ERROR_SCHEMA: dict[str, Any] = {
         }
     },
 }
-"""What the API answers with every other status."""
+"""The body of every other response."""

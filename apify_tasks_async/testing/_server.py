@@ -4,17 +4,35 @@ from __future__ import annotations
 
 import asyncio
 import gzip
+import itertools
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack
 from typing import Any, Self, cast
 
 import attrs
 from aiohttp import hdrs, web
 
+from apify_tasks_async._arguments import (
+    check_boolean,
+    check_instance,
+    check_integer,
+    check_number,
+    check_text,
+    short_repr,
+    validator,
+)
 from apify_tasks_async.models import Task
-from apify_tasks_async.testing import _checks
-from apify_tasks_async.testing._faults import Disconnect, Fault, FaultScript, Hang, SlowBody, Status, TruncatedBody
+from apify_tasks_async.testing._faults import (
+    Disconnect,
+    Fault,
+    FaultScript,
+    Hang,
+    OtherRequest,
+    SlowBody,
+    Status,
+    TruncatedBody,
+)
 from apify_tasks_async.testing._protocol import (
     DEFAULT_LIMIT,
     PATH,
@@ -49,6 +67,16 @@ def _initial_tasks(tasks: int | Iterable[Task]) -> Iterable[Task]:
     if tasks < 0:
         raise ValueError(refusal)
     return map(make_task, range(tasks))
+
+
+def _check_lags(name: str, value: Any) -> None:
+    if not isinstance(value, tuple):
+        raise TypeError(f"{name} must be a tuple of integers, got {short_repr(value)}")
+    if not value:
+        raise ValueError(f"{name} must not be empty")
+    lags: tuple[Any, ...] = value
+    for lag in lags:
+        check_integer(name, lag, minimum=0)
 
 
 @attrs.define(eq=False, repr=False)
@@ -87,31 +115,59 @@ class FakeApify:
     _initial: int | Iterable[Task] = attrs.field(default=0, alias="tasks")
 
     token: str = attrs.field(
-        default="fake-token-of-no-account", kw_only=True, validator=_checks.text, on_setattr=attrs.setters.frozen
+        default="fake-token-of-no-account",
+        kw_only=True,
+        validator=validator(check_text),
+        on_setattr=attrs.setters.frozen,
     )
     """The token that it accepts."""
 
-    latency: float = attrs.field(default=0.0, kw_only=True, validator=_checks.number())
+    latency: float = attrs.field(default=0.0, kw_only=True, validator=validator(check_number, minimum=0))
     """Seconds before every answer. May be changed while it runs."""
 
     rate_limit: float | None = attrs.field(
-        default=None, kw_only=True, validator=attrs.validators.optional(_checks.number(positive=True))
+        default=None, kw_only=True, validator=validator(check_number, optional=True, above=0)
     )
     """Requests per second; `None`: unlimited. May be changed while it runs."""
 
-    max_limit: int = attrs.field(default=DEFAULT_LIMIT, kw_only=True, validator=_checks.integer(1))
+    max_limit: int = attrs.field(default=DEFAULT_LIMIT, kw_only=True, validator=validator(check_integer, minimum=1))
     """The most tasks in one page. May be changed while it runs."""
 
     # attrs would find these aliases by itself, pyright would not.
-    _seed: int = attrs.field(default=0, alias="seed", kw_only=True, validator=_checks.one_of(int))
-    _port: int = attrs.field(default=0, alias="port", kw_only=True, validator=_checks.integer(0, 65535))
+    _seed: int = attrs.field(default=0, alias="seed", kw_only=True, validator=validator(check_instance, kinds=(int,)))
+    _port: int = attrs.field(
+        default=0,
+        alias="port",
+        kw_only=True,
+        validator=validator(check_integer, minimum=0, maximum=65535),
+    )
 
     reported_total: int | None = attrs.field(
-        default=None, init=False, validator=attrs.validators.optional(_checks.integer(0))
+        default=None, init=False, validator=validator(check_integer, optional=True, minimum=0)
     )
     """The `total` of every answer, whatever is true; `None`: what is true."""
 
-    shuffle_ties: bool = attrs.field(default=False, init=False, validator=_checks.one_of(bool))
+    total_lag: int | None = attrs.field(
+        default=None, init=False, validator=validator(check_integer, optional=True, minimum=0)
+    )
+    """How many changes ago the `total` of every answer was true; `None`: when its items were.
+
+    `reported_total` takes precedence.
+    """
+
+    unsaid_max_limit: int | None = attrs.field(
+        default=None, init=False, validator=validator(check_integer, optional=True, minimum=0)
+    )
+    """The most tasks in one page, although `limit` in the answer says more; `None`: no such bound."""
+
+    replica_lags: tuple[int, ...] = attrs.field(
+        default=(0,),
+        init=False,
+        validator=validator(_check_lags),
+    )
+    """The replicas that answer in turn: each sees the list as it was so many creations and deletions ago."""
+
+    shuffle_ties: bool = attrs.field(default=False, init=False, validator=validator(check_boolean))
     """Whether tasks with equal creation times come in another order on each request."""
 
     on_request: Callable[[RecordedRequest], object] | None = attrs.field(
@@ -130,6 +186,7 @@ class FakeApify:
 
     _tasks: TaskList = attrs.field(init=False)
     _faults: FaultScript = attrs.field(init=False)
+    _turns: Iterator[int] = attrs.field(factory=itertools.count, init=False)
     _rate: RateWindow = attrs.field(factory=RateWindow, init=False)
     _clock: Callable[[], float] = attrs.field(default=time.monotonic, init=False)
     _released: asyncio.Event = attrs.field(factory=asyncio.Event, init=False)
@@ -197,6 +254,37 @@ class FakeApify:
             ('my-task-0', 1)
         """
         return self._tasks.remove(id)
+
+    def hide(self, id: str) -> None:  # noqa: A002 - a task's field is called so
+        """Leave a task out of every page, but count it in `total` and in offsets.
+
+        A page may then be short, or empty in the middle of the list. For a task that becomes visible late, hide it,
+        then `reveal` it. For one that is not even counted before, create it late, with an early `created_at`.
+
+        Args:
+            id: The id of the task.
+
+        Raises:
+            KeyError: There is no task with that id.
+
+        Example:
+            >>> api = FakeApify(tasks=2)
+            >>> late = api.create_task()
+            >>> api.hide(late.id)
+            >>> api.reveal(late.id)
+        """
+        self._tasks.hide(id)
+
+    def reveal(self, id: str) -> None:  # noqa: A002 - a task's field is called so
+        """Show a task again that was hidden; nothing happens if it was not.
+
+        Args:
+            id: The id of the task.
+
+        Raises:
+            KeyError: There is no task with that id.
+        """
+        self._tasks.reveal(id)
 
     def fail(self, fault: Fault, *, times: int | None = 1, probability: float = 1.0, offset: int | None = None) -> None:
         """Let requests to the endpoint fail. Of several faults that would strike a request, the first planned does.
@@ -296,7 +384,9 @@ class FakeApify:
         # In this order: another thread may clear the faults in between, and the request must not hang for ever.
         released = self._released
         fault = self._faults.next(query.offset)
-        answer = status_answer(fault) if isinstance(fault, Status) else self._answer(request.method, token, query)
+        answer = (
+            status_answer(fault) if isinstance(fault, Status) else self._answer(request.method, token, query, fault)
+        )
         if self.rate_limit is not None:
             limit = {"X-RateLimit-Limit": f"{self.rate_limit:.15g}"}
             answer = attrs.evolve(answer, headers={**answer.headers, **limit})
@@ -309,7 +399,7 @@ class FakeApify:
             # The client hung up, or the server stopped, a moment ago: no error, aiohttp is about to be told.
             return await _until_cancelled()
 
-    def _answer(self, method: str, token: str | None, query: Query) -> Answer:
+    def _answer(self, method: str, token: str | None, query: Query, fault: Fault | None) -> Answer:
         if method != hdrs.METH_GET:
             return error_answer(405)
         if not token:
@@ -320,16 +410,33 @@ class FakeApify:
             return error_answer(429)
         if query.problem is not None:
             return error_answer(400, message=query.problem)
-        return self._page(query)
+        answered = query.instead(fault)
+        return self._page(answered, query if isinstance(fault, OtherRequest) and not fault.admits else answered)
 
-    def _page(self, query: Query) -> Answer:
+    def _page(self, query: Query, said: Query) -> Answer:
         # A query without a problem has both.
         offset, desc = cast(int, query.offset), cast(bool, query.desc)
-        limit = min(query.limit or DEFAULT_LIMIT, self.max_limit)
-        total, items = self._tasks.page(offset, limit, desc=desc, shuffle_ties=self.shuffle_ties)
+        limit = self._effective_limit(query)
+        total, items = self._tasks.page(
+            offset,
+            limit if self.unsaid_max_limit is None else min(limit, self.unsaid_max_limit),
+            desc=desc,
+            shuffle_ties=self.shuffle_ties,
+            lag=self.replica_lags[next(self._turns) % len(self.replica_lags)],
+            total_lag=self.total_lag,
+        )
         if self.reported_total is not None:
             total = self.reported_total
-        return page_answer(total=total, offset=offset, limit=limit, desc=desc, items=items)
+        return page_answer(
+            total=total,
+            offset=cast(int, said.offset),
+            limit=self._effective_limit(said),
+            desc=cast(bool, said.desc),
+            items=items,
+        )
+
+    def _effective_limit(self, query: Query) -> int:
+        return min(query.limit or DEFAULT_LIMIT, self.max_limit)
 
 
 def _response(request: web.BaseRequest, answer: Answer) -> web.Response:

@@ -1,12 +1,12 @@
-"""The tasks that the fake API has: plausible ones, and the sorted list of them."""
+"""The tasks of the fake API: how they are made, and the sorted list."""
 
 from __future__ import annotations
 
 import base64
 import hashlib
 import itertools
-from bisect import bisect_left, bisect_right, insort_right
-from collections.abc import Iterable
+from bisect import bisect_left, bisect_right
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime, timedelta
 from operator import attrgetter
 from random import Random
@@ -15,6 +15,7 @@ from typing import Any
 
 import msgspec
 
+from apify_tasks_async._arguments import check_instance
 from apify_tasks_async.models import Task, TaskStats
 
 __all__ = ["TaskList", "make_task"]
@@ -23,33 +24,43 @@ _FIRST_CREATED_AT = datetime(2024, 1, 1, 0, 0, 0, 855_000, tzinfo=UTC)
 _STEP = timedelta(minutes=1)
 _EDIT = timedelta(hours=6, milliseconds=723)
 _ACTORS = ("web-scraper", "website-content-crawler", "google-search-scraper")
-# The API's ids are of letters and digits only.
+# The API's ids have letters and digits only.
 _LETTERS = bytes.maketrans(b"+/", b"xy")
 
 
 def _make_id(kind: str, number: int) -> str:
-    """Return 17 letters and digits, as the API's ids have them: always the same for the same number."""
+    """Return an id like the API's: 17 letters and digits. The same number gives the same id."""
     digest = hashlib.blake2b(f"{kind}-{number}".encode(), digest_size=16).digest()
     return base64.b64encode(digest).translate(_LETTERS)[:17].decode()
 
 
 _USER_ID = _make_id("user", 0)
+_REQUIRED: dict[str, type] = {
+    "id": str,
+    "user_id": str,
+    "act_id": str,
+    "name": str,
+    "created_at": datetime,
+    "modified_at": datetime,
+    "extra": Mapping,
+}
+_NULLABLE: dict[str, type] = {"act_name": str, "username": str, "act_username": str, "stats": TaskStats}
 _STATS = tuple(map(TaskStats, range(20)))
 _ACT_IDS = tuple(_make_id("actor", number) for number in range(len(_ACTORS)))
 
 
 def make_task(number: int = 0, **fields: Any) -> Task:
-    """Return a plausible task: always the same one for the same arguments.
+    """Return a plausible task. The same arguments give the same task.
 
-    Tasks of ascending numbers have ascending creation times, a minute apart.
+    The creation times ascend with the numbers, one minute apart.
 
     Args:
-        number: Which task to make; every number gives another id.
-        **fields: Any field of `Task`, in place of the one that it would get.
+        number: Which task to make. Each number gives a different id.
+        **fields: Fields of `Task` that replace the plausible ones.
 
     Raises:
-        TypeError: There is no such field, or the number is not an integer.
-        ValueError: The number is negative.
+        TypeError: A field does not exist or has the wrong type, or the number is not an integer.
+        ValueError: The number is negative, or a time is naive.
 
     Example:
         >>> make_task(7, name="mine").name
@@ -63,6 +74,11 @@ def make_task(number: int = 0, **fields: Any) -> Task:
         raise TypeError(f"number must be an integer >= 0, got {number!r}")
     if number < 0:
         raise ValueError(f"number must be an integer >= 0, got {number!r}")
+    for name, value in fields.items():
+        if name in _REQUIRED:
+            check_instance(name, value, kinds=(_REQUIRED[name],))
+        elif name in _NULLABLE and value is not None:
+            check_instance(name, value, kinds=(_NULLABLE[name],))
     created_at = fields.get("created_at", _FIRST_CREATED_AT + number * _STEP)
     actor = number % len(_ACTORS)
     plausible: dict[str, Any] = {
@@ -82,15 +98,18 @@ def make_task(number: int = 0, **fields: Any) -> Task:
 
 
 def _encode_time(moment: datetime) -> msgspec.Raw:
-    # Three times as fast as isoformat(), which took a quarter of the time in which a task is made.
-    text = msgspec.json.encode(moment)
+    # msgspec is three times as fast as isoformat(), but it refuses subclasses of datetime.
+    if type(moment) is datetime:
+        text = msgspec.json.encode(moment)
+    else:
+        text = msgspec.json.encode(datetime.isoformat(moment).replace("+00:00", "Z"))
     if not moment.microsecond:
         return msgspec.Raw(text.replace(b"Z", b".000Z"))
     return msgspec.Raw(text if moment.microsecond % 1000 else text.replace(b"000Z", b"Z"))
 
 
 def _encode_stats(stats: TaskStats) -> dict[str, Any]:
-    # The models have None for what was not there; the specification has an integer or nothing.
+    # None in the model means that the field is absent. The specification does not allow null here.
     total_runs = {} if stats.total_runs is None else {"totalRuns": stats.total_runs}
     return {**stats.extra, **total_runs}
 
@@ -98,8 +117,8 @@ def _encode_stats(stats: TaskStats) -> dict[str, Any]:
 def _encode(task: Task) -> bytes:
     """Return a task as the API sends it.
 
-    The library's converter is not asked, though it could do this: a fake that writes with what the client reads with
-    would hide their common mistakes. It would also take four times as long.
+    It does not use the library's converter. A fake that shares code with the client would hide their common mistakes,
+    and the converter takes four times as long.
     """
     document = {
         **task.extra,
@@ -121,7 +140,7 @@ _created_at = attrgetter("created_at")
 
 
 class TaskList:
-    """Tasks by creation time, equal times in the order in which they came. Any thread may use it."""
+    """Tasks sorted by creation time; equal times keep their insertion order. Thread-safe."""
 
     def __init__(self, tasks: Iterable[Task], *, seed: int) -> None:
         self._lock = Lock()
@@ -129,12 +148,14 @@ class TaskList:
         self._turn = False
         self._numbers = itertools.count()
         self._by_id: dict[str, Task] = {}
-        self._used_ids: set[str] = set()  # those of deleted tasks too: no id is given out twice
-        # Each is encoded once, and pages are joined from the results.
+        self._used_ids: set[str] = set()  # Includes deleted tasks, since ids are never reused.
+        # Each task is encoded once. A page joins the encoded tasks.
         self._encoded: dict[str, bytes] = {}
+        self._hidden: set[str] = set()
+        self._changes: list[tuple[Task, int]] = []  # with the index of a creation, or ~index of a deletion
         for task in tasks:
             self._register(task)
-        # Dictionaries keep their order and sorting is stable: equal times stay as they came.
+        # Sorting is stable, so equal times keep their insertion order.
         self._tasks = sorted(self._by_id.values(), key=_created_at)
 
     def snapshot(self) -> tuple[Task, ...]:
@@ -143,59 +164,100 @@ class TaskList:
             return tuple(self._tasks)
 
     def create(self, fields: dict[str, Any]) -> Task:
-        """Add a plausible task with those fields, behind all others unless its creation time says otherwise."""
+        """Add a plausible task with those fields. Without `created_at` it becomes the newest."""
         with self._lock:
             number = next(number for number in self._numbers if _make_id("task", number) not in self._used_ids)
             if "created_at" not in fields and self._tasks:
-                # A number that was not used yet need not have a time that comes after all others.
+                # The time of an unused number may be older than the newest task.
                 newest = self._tasks[-1].created_at
                 fields = {**fields, "created_at": max(make_task(number).created_at, newest + _STEP)}
             task = make_task(number, **fields)
             self._register(task)
-            insort_right(self._tasks, task, key=_created_at)
+            index = bisect_right(self._tasks, task.created_at, key=_created_at)
+            self._tasks.insert(index, task)
+            self._changes.append((task, index))
             return task
 
     def remove(self, task_id: str) -> Task:
-        """Remove the task with that id; a `KeyError` if there is none."""
+        """Remove the task with that id. Raises KeyError for an unknown id."""
         with self._lock:
             task = self._by_id.pop(task_id)
             del self._encoded[task_id]
             first_of_time = bisect_left(self._tasks, task.created_at, key=_created_at)
-            del self._tasks[self._tasks.index(task, first_of_time)]
+            index = self._tasks.index(task, first_of_time)
+            del self._tasks[index]
+            self._changes.append((task, ~index))
+            self._hidden.discard(task_id)
             return task
 
-    def page(self, offset: int, limit: int, *, desc: bool, shuffle_ties: bool) -> tuple[int, list[bytes]]:
-        """Return how many tasks there are, and the JSON of those of a page, all as of the same moment."""
+    def hide(self, task_id: str) -> None:
+        """Leave the task out of every page; a `KeyError` if there is none."""
         with self._lock:
-            total = len(self._tasks)
-            # A descending list is the ascending one read from its end: only the page is copied, and turned round.
+            self._hidden.add(self._by_id[task_id].id)
+
+    def reveal(self, task_id: str) -> None:
+        """Show the task again; a `KeyError` if there is none."""
+        with self._lock:
+            self._hidden.discard(self._by_id[task_id].id)
+
+    def page(
+        self,
+        offset: int,
+        limit: int,
+        *,
+        desc: bool,
+        shuffle_ties: bool,
+        lag: int = 0,
+        total_lag: int | None = None,
+    ) -> tuple[int, list[bytes]]:
+        """Return how many tasks there are, and the JSON of those of a page, all as of the same moment.
+
+        That moment is `lag` changes ago, and `total_lag` changes ago for how many there are, unless it is `None`.
+        """
+        with self._lock:
+            whole = self._as_of(lag)
+            total = len(whole)
+            reported = total if total_lag is None else len(self._as_of(total_lag))
+            # A descending page is read from the end of the ascending list, and reversed.
             start = max(total - offset - limit, 0) if desc else min(offset, total)
             stop = max(total - offset, 0) if desc else min(offset + limit, total)
-            tasks = self._shuffled(start, stop) if shuffle_ties else self._tasks[start:stop]
-            items = [self._encoded[task.id] for task in tasks]
+            tasks = self._shuffled(whole, start, stop) if shuffle_ties else whole[start:stop]
+            items = [self._encoded.get(task.id) or _encode(task) for task in tasks if task.id not in self._hidden]
         if desc:
             items.reverse()
-        return total, items
+        return reported, items
+
+    def _as_of(self, lag: int) -> list[Task]:
+        """Return the list as it was that many changes ago."""
+        if not lag:
+            return self._tasks
+        tasks = self._tasks.copy()
+        for task, index in reversed(self._changes[-lag:]):
+            if index < 0:
+                tasks.insert(~index, task)
+            else:
+                del tasks[index]
+        return tasks
 
     def _register(self, task: Task) -> None:
         if not isinstance(task, Task):
-            raise TypeError(f"tasks must be of Task, got {task!r}")
+            raise TypeError(f"tasks must contain only Task, got {task!r}")
         if task.id in self._by_id:
-            raise ValueError(f"id must be one that no other task has, got {task.id!r}")
+            raise ValueError(f"id must be unique, got {task.id!r}")
         self._encoded[task.id] = _encode(task)
         self._by_id[task.id] = task
         self._used_ids.add(task.id)
 
-    def _shuffled(self, start: int, stop: int) -> list[Task]:
+    def _shuffled(self, whole: list[Task], start: int, stop: int) -> list[Task]:
         """Return a slice of the list as it is after every group of equal times was shuffled."""
         self._turn = not self._turn
         if start >= stop:
             return []
         # Groups may reach over the ends of the slice: shuffle them whole, then cut.
-        first = bisect_left(self._tasks, self._tasks[start].created_at, key=_created_at)
-        last = bisect_right(self._tasks, self._tasks[stop - 1].created_at, key=_created_at)
+        first = bisect_left(whole, whole[start].created_at, key=_created_at)
+        last = bisect_right(whole, whole[stop - 1].created_at, key=_created_at)
         tasks: list[Task] = []
-        for _, group in itertools.groupby(self._tasks[first:last], key=_created_at):
+        for _, group in itertools.groupby(whole[first:last], key=_created_at):
             tasks += self._shuffled_group(list(group))
         return tasks[start - first : stop - first]
 
@@ -203,7 +265,7 @@ class TaskList:
         if len(group) == 1:
             return group
         shuffled = self._random.sample(group, len(group))
-        # Chance alone would repeat the order of a small group: its two oldest change places with every request.
+        # Chance alone may repeat the order of a small group, so its two oldest swap on every request.
         older, newer = shuffled.index(group[0]), shuffled.index(group[1])
         if (older < newer) == self._turn:
             shuffled[older], shuffled[newer] = shuffled[newer], shuffled[older]

@@ -1,4 +1,4 @@
-"""An event loop in a thread of its own, for callers that have none or another kind of one."""
+"""An event loop in a separate thread, for callers without asyncio."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ __all__ = ["LoopThread"]
 
 
 class LoopThread:
-    """A running event loop that belongs to nobody else."""
+    """A running event loop in a separate thread."""
 
     def __init__(self) -> None:
         self._loop = asyncio.new_event_loop()
@@ -19,7 +19,7 @@ class LoopThread:
         self._thread.start()
 
     def run(self, coroutine: Coroutine[Any, Any, None]) -> None:
-        """Run a coroutine in the loop, and wait for its end."""
+        """Run a coroutine in the loop, and wait until it ends."""
         asyncio.run_coroutine_threadsafe(coroutine, self._loop).result()
 
     def close(self) -> None:

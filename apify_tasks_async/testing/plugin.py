@@ -14,9 +14,9 @@ __all__ = ["fake_apify", "pytest_configure"]
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Make the marker known."""
+    """Register the marker."""
     config.addinivalue_line(
-        "markers", "fake_apify(tasks=0, **options): how the fixture fake_apify is made: the arguments of FakeApify."
+        "markers", "fake_apify(tasks=0, **options): the arguments of FakeApify for the fixture fake_apify."
     )
 
 
@@ -24,8 +24,8 @@ def pytest_configure(config: pytest.Config) -> None:
 def fake_apify(request: pytest.FixtureRequest) -> Iterator[FakeApify]:
     """A running `FakeApify`, with a `url` and a `token`.
 
-    It has no tasks: create some, or mark the test with `pytest.mark.fake_apify(tasks=2500)`; the marker takes every
-    argument of `FakeApify`. Its server runs in a thread of its own, `on_request` is called there.
+    It starts without tasks. Create some, or mark the test with `pytest.mark.fake_apify(tasks=2500)`; the marker takes
+    every argument of `FakeApify`. The server runs in a separate thread and calls `on_request` there.
 
     Yields:
         The server.
@@ -38,9 +38,7 @@ def fake_apify(request: pytest.FixtureRequest) -> Iterator[FakeApify]:
                 async with TasksClient(fake_apify.token, base_url=fake_apify.url) as client:
                     assert [task.name for task in await client.all_tasks()] == ["mine"]
     """
-    # Neither an async fixture, which needs pytest-asyncio or anyio, in a mode and with a loop that they agree on, nor
-    # a server in the loop of the test, which a synchronous test has not: a thread works with all of them, and in an
-    # event loop that is blocked or closed.
+    # A thread works for every test: synchronous, pytest-asyncio or anyio, and with a blocked or closed event loop.
     from apify_tasks_async.testing import FakeApify  # noqa: PLC0415 - pytest loads plugins in every session
 
     marker = request.node.get_closest_marker("fake_apify")
