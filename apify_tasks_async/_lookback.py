@@ -108,10 +108,11 @@ class Lookback:
             id_: Its id.
             offset: Its place in the list.
         """
-        if self.floor is None and not self._from_start and not self._sorted:
-            self.floor = key + INSTANT if self._desc else key - INSTANT
         self._remember(key, id_)
         self._forget(self._distance(key))
+        begins_elsewhere = self.floor is None and not self._from_start and len(self._sorted) == 1
+        if begins_elsewhere or not self._size:
+            self.floor = key + INSTANT if self._desc else key - INSTANT
         self.offset = max(0, offset - len(self._sorted))
 
     def _remember(self, key: datetime, id_: str) -> None:
