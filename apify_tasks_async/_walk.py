@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime
+from typing import Any
 
 import attrs
 
@@ -45,12 +46,8 @@ class News:
     positions: Sequence[int] = ()
     """Where in the reading the new items are."""
 
-    indices: Sequence[int] = attrs.field(init=False)
+    indices: Sequence[int] = ()
     """Where in the page they are, in the order of delivery."""
-
-    @indices.default
-    def _indices(self) -> Sequence[int]:
-        return self.reading.indices_of(self.positions) if self.reading else ()
 
     def identify(self, number: int) -> tuple[datetime, str]:
         """Return what the new entry of that number is sorted by, and what tells it from others of the same key."""
@@ -155,7 +152,7 @@ class Walk(Plan):
 
     def _try_again(self, page: Page, problem: str | None) -> None:
         self._unusable += 1
-        where = page.request.where() | {"attempts": page.attempts, "bookmark": self.bookmark}
+        where: dict[str, Any] = {"attempts": page.attempts, "bookmark": self.bookmark, **page.request.where()}
         if self._unusable >= ATTEMPTS:
             raise InvalidResponseError(f"{problem}, {ATTEMPTS} times in a row", **where)
         self._ask_first(attrs.evolve(page.request))
@@ -201,7 +198,7 @@ class Walk(Plan):
         if self._start and not self.bookmark and reading.keys:
             self._first_key = reading.keys[0]
         frontier = self.bookmark and reading.seen_again(self.bookmark)
-        news = News(frontier, reading, positions)
+        news = News(frontier, reading, positions, reading.indices_of(positions))
         self.bookmark = news.bookmark_after(len(positions))
         if positions:
             self._standstill = Standstill()
@@ -327,7 +324,7 @@ class Walk(Plan):
         crossable = self._totals.steady and self._mode is not Mode.CROSS
         if self._exact or self._standstill.offset_ignored or not (hidden or crossable):
             problem = self._standstill.problem(self.bookmark, self._totals.last)
-            where = page.request.where() | {"attempts": page.attempts, "bookmark": self.bookmark}
+            where: dict[str, Any] = {"attempts": page.attempts, "bookmark": self.bookmark, **page.request.where()}
             raise DriftError(problem, **where)
         self.warning = HIDDEN
         if hidden:

@@ -150,15 +150,7 @@ class TasksClient:
             url, token, redactor, session=session, connections=concurrency, max_body_bytes=max_body_bytes
         )
         limiter = Limiter(concurrency, Pace(rate_limit, clock.now), clock)
-        retry_loop = RetryLoop(
-            transport,
-            retry,
-            timeout=timeout,
-            limiter=limiter,
-            recorder=self._recorder,
-            redactor=redactor,
-            clock=clock,
-        )
+        retry_loop = RetryLoop(transport, retry, timeout, limiter, self._recorder, redactor, clock)
         self._fetcher = Fetcher(retry_loop, transport, self._recorder, concurrency)
 
     def __repr__(self) -> str:

@@ -741,6 +741,7 @@ class TestTasks:
         assert message == str(caught.value)
         assert api.tasks == ()
 
+    @pytest.mark.asyncio
     @pytest.mark.parametrize("microsecond", [0, 5_000, 5])
     async def test_subclasses_of_datetime_are_served(self, microsecond: int) -> None:
         """A subclass of datetime is sent like the datetime itself."""
