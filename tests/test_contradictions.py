@@ -4,7 +4,7 @@ Each test walks through the real client. `page_size` is small where the size doe
 """
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from contextlib import aclosing, asynccontextmanager
 from datetime import timedelta
 from typing import Any
@@ -17,7 +17,6 @@ from apify_tasks_async import (
     DriftError,
     InvalidResponseError,
     InvalidTaskError,
-    PageIterator,
     RetryPolicy,
     Task,
     TasksClient,
@@ -424,45 +423,22 @@ class TestCallbacks:
                 await client.count()
 
 
-def test_pages_in_another_event_loop() -> None:
-    """A walk that began in one event loop is refused in another, at once."""
-    with FakeApify(TASKS[:500]) as api, asyncio.Runner() as first, asyncio.Runner() as second:
-        client = client_of(api)
-        pages = client.iter_pages(page_size=100)
-        first.run(next_tasks(pages))
-        with pytest.raises(ConfigurationError, match="event loop"):
-            second.run(next_tasks(pages))
-        with pytest.raises(ConfigurationError, match="event loop"):
-            second.run(close(pages))
-        first.run(close(pages))
-        first.run(client.close())
+@pytest.mark.asyncio
+async def test_pages_in_another_event_loop() -> None:
+    """In another event loop the next page and the end are refused at once, and the walk goes on in its own."""
 
+    def elsewhere(*calls: Callable[[], Awaitable[object]]) -> None:
+        async def use() -> None:
+            for call in calls:
+                with pytest.raises(ConfigurationError, match="event loop"):
+                    await call()
 
-def test_pages_go_on_in_their_own_event_loop() -> None:
-    """A call from another event loop does not end the walk in silence for the one that it belongs to."""
-    with FakeApify(TASKS[:500]) as api, asyncio.Runner() as first, asyncio.Runner() as second:
-        client = client_of(api)
-        pages = client.iter_pages(page_size=100)
-        first.run(next_tasks(pages))
-        with pytest.raises(ConfigurationError, match="event loop"):
-            second.run(next_tasks(pages))
-        try:
-            assert first.run(next_tasks(pages)) == TASKS[100:200]
-        finally:
-            first.run(close(pages))
-            first.run(client.close())
+        asyncio.run(use())
 
-
-async def next_tasks(pages: PageIterator) -> list[Task]:
-    """Return the tasks of the next page."""
-    async with asyncio.timeout(PATIENCE):
-        return list((await anext(pages)).items)
-
-
-async def close(pages: PageIterator) -> None:
-    """Close the walk."""
-    async with asyncio.timeout(PATIENCE):
-        await pages.aclose()
+    async with serving(500) as (_, client), client.iter_pages(page_size=100) as pages:
+        assert list((await anext(pages)).items) == TASKS[:100]
+        await asyncio.to_thread(elsewhere, lambda: anext(pages), pages.aclose)
+        assert list((await anext(pages)).items) == TASKS[100:200]
 
 
 async def collect(walk: AsyncGenerator[Task, None], tasks: list[Task]) -> None:

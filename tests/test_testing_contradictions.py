@@ -236,7 +236,7 @@ RepeatedAnything: Any = RepeatedItem
         (lambda: OtherAnything(desc=1), TypeError, "desc must be True or False, got 1"),
         (lambda: OtherAnything(admits=None), TypeError, "admits must be True or False, got None"),
         (lambda: RepeatedItem(-1), ValueError, "index must be at least 0, got -1"),
-        (_set("unsaid_max_limit", -1), ValueError, "unsaid_max_limit must be at least 0, got -1"),
+        (_set("unsaid_max_limit", -1), ValueError, "unsaid_max_limit must be at least 1, got -1"),
         (_set("total_lag", "1"), TypeError, "total_lag must be an integer, got '1'"),
         (_set("replica_lags", [0]), TypeError, "replica_lags must be a tuple of integers"),
         (_set("replica_lags", ()), ValueError, "replica_lags must not be empty"),

@@ -156,7 +156,7 @@ class FakeApify:
     """
 
     unsaid_max_limit: int | None = attrs.field(
-        default=None, init=False, validator=validator(check_integer, optional=True, minimum=0)
+        default=None, init=False, validator=validator(check_integer, optional=True, minimum=1)
     )
     """The most tasks in one page, although `limit` in the answer says more; `None`: no such bound."""
 
