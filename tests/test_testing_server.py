@@ -322,7 +322,7 @@ class TestLife:
         assert 0 < int(port) < 65536
 
     def test_there_is_no_url_before_it_runs(self) -> None:
-        """Asking for the URL of a server that does not run is an error that says how to start it."""
+        """The URL of a server that is not running is an error that says how to start it."""
         with pytest.raises(RuntimeError, match="await start"):
             FakeApify().url  # noqa: B018 - reading it is the point
 
@@ -347,7 +347,7 @@ class TestLife:
     async def test_does_not_start_twice(self) -> None:
         """Starting a server that runs is an error, and it goes on."""
         async with FakeApify(tasks=1) as api:
-            with pytest.raises(RuntimeError, match=f"runs already, at {api.url}"):
+            with pytest.raises(RuntimeError, match=f"is running already, at {api.url}"):
                 await api.start()
 
             assert (await ask(api)).status == 200

@@ -1,4 +1,4 @@
-"""What can go wrong on request: the faults, and the script that says which request each of them strikes."""
+"""The faults that a test can ask for, and the script that decides which request gets which fault."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ class _Absent(enum.Enum):
 
 
 ABSENT: Final = _Absent.ABSENT
-"""As the value of a `MalformedItem`: the field is left out."""
+"""As the value of a `MalformedItem`: the field is absent."""
 
 
 def _json_value(_: Any, attribute: attrs.Attribute[Any], value: Any) -> None:
@@ -59,7 +59,7 @@ _optional_text = validator(check_instance, optional=True, kinds=(str,))
 
 @attrs.frozen
 class Status:
-    """Another status than 200, with the API's error document unless there is a body of its own.
+    """A status other than 200, with the API's error document, or with another body.
 
     Example:
         >>> Status(429, retry_after=2).status
@@ -74,43 +74,43 @@ class Status:
         kw_only=True,
         validator=validator(check_instance, optional=True, kinds=(str, int, float)),
     )
-    """The header Retry-After, as it is sent: seconds, an HTTP date, or nonsense. `None`: no header."""
+    """The header Retry-After: seconds, an HTTP date, or nonsense. `None`: no header."""
 
     type: str | None = attrs.field(default=None, kw_only=True, validator=_optional_text)
-    """The `type` in the error document; `None`: the one that the API has for the status."""
+    """The `type` in the error document; `None`: the API's type for the status."""
 
     message: str | None = attrs.field(default=None, kw_only=True, validator=_optional_text)
-    """The `message` in the error document; `None`: one that goes with the status."""
+    """The `message` in the error document; `None`: one that fits the status."""
 
     body: str | bytes | None = attrs.field(
         default=None,
         kw_only=True,
         validator=validator(check_instance, optional=True, kinds=(str, bytes)),
     )
-    """Sent in place of the error document, such as a gateway's HTML, or nothing: `""`."""
+    """The body in place of the error document, such as a gateway's HTML. `""`: an empty body."""
 
 
 @attrs.frozen
 class Disconnect:
-    """The connection is closed before any byte of an answer.
+    """The connection is closed before the first byte of an answer.
 
-    aiohttp's client sends a GET again by itself after that: to fail one of its requests takes `times=2`.
+    After that, aiohttp's client resends a GET by itself. So it takes `times=2` to fail one of its requests.
     """
 
 
 @attrs.frozen
 class TruncatedBody:
-    """The body ends, and the connection with it, before as many bytes have come as Content-Length said."""
+    """The connection is closed before all the bytes of Content-Length have arrived."""
 
 
 @attrs.frozen
 class Hang:
-    """No answer until `FakeApify.clear_faults()`; the one that was due then comes."""
+    """No answer until `FakeApify.clear_faults()`. Then the request is answered."""
 
 
 @attrs.frozen
 class SlowBody:
-    """The head of the answer comes at once, its body drips.
+    """The head of the answer arrives at once, the body slowly.
 
     Example:
         >>> SlowBody(0.5).seconds
@@ -118,17 +118,17 @@ class SlowBody:
     """
 
     seconds: float = attrs.field(validator=validator(check_number, minimum=0))
-    """How long the body takes in all, in seconds."""
+    """Seconds that the whole body takes."""
 
 
 @attrs.frozen
 class MalformedJson:
-    """A complete 200 whose body is cut-off JSON."""
+    """A complete 200 whose body is truncated JSON."""
 
 
 @attrs.frozen
 class MalformedItem:
-    """A page with one item that is not as documented. A page without an item at that place stays as it is.
+    """A page with one item that is not as documented. A page without an item at that index is not changed.
 
     Example:
         >>> MalformedItem(index=3, field="createdAt", value=ABSENT).value
@@ -136,13 +136,13 @@ class MalformedItem:
     """
 
     index: int = attrs.field(default=0, validator=validator(check_integer, minimum=0))
-    """The place of the item in its page, from 0."""
+    """The index of the item in its page, from 0."""
 
     field: str = attrs.field(default="name", validator=validator(check_text))
-    """The field, by its name on the wire, such as `createdAt`."""
+    """The name of the field in JSON, such as `createdAt`."""
 
     value: Any = attrs.field(default=None, validator=_json_value)
-    """What the field holds instead: anything that fits into JSON, or `ABSENT`."""
+    """The value of the field: anything that JSON can express, or `ABSENT`."""
 
 
 @attrs.frozen
@@ -200,7 +200,7 @@ class RepeatedItem:
     """
 
     index: int = attrs.field(default=0, validator=validator(check_integer, minimum=0))
-    """The place of the item in its page, from 0."""
+    """The index of the item in its page, from 0."""
 
 
 Fault = (
@@ -226,7 +226,7 @@ def _fault(_: Any, attribute: attrs.Attribute[Any], value: Any) -> None:
 
 @attrs.define(on_setattr=attrs.setters.NO_OP)
 class _Rule:
-    """Which requests a fault strikes, and how many more."""
+    """Which requests get a fault, and how many more."""
 
     fault: Fault = attrs.field(validator=_fault)
     times: int | None = attrs.field(validator=validator(check_integer, optional=True, minimum=1))
@@ -234,7 +234,7 @@ class _Rule:
     offset: int | None = attrs.field(validator=validator(check_integer, optional=True, minimum=0))
 
     def strikes(self, offset: int | None, random: Random) -> bool:
-        """Decide whether the fault strikes a request of that offset, and count it if it does."""
+        """Return True if a request with this offset gets the fault, and count it if so."""
         if self.times == 0 or (self.offset is not None and self.offset != offset):
             return False
         if random.random() >= self.probability:
@@ -245,7 +245,7 @@ class _Rule:
 
 
 class FaultScript:
-    """The faults to come. Any thread may use it."""
+    """The planned faults. Any thread may use it."""
 
     def __init__(self, *, seed: int) -> None:
         self._lock = Lock()
@@ -253,17 +253,17 @@ class FaultScript:
         self._rules: list[_Rule] = []
 
     def add(self, fault: Fault, *, times: int | None, probability: float, offset: int | None) -> None:
-        """Plan a fault."""
+        """Add a fault."""
         rule = _Rule(fault, times, probability, offset)
         with self._lock:
             self._rules = [rule for rule in self._rules if rule.times != 0] + [rule]
 
     def clear(self) -> None:
-        """Plan nothing any more."""
+        """Remove all faults."""
         with self._lock:
             self._rules = []
 
     def next(self, offset: int | None) -> Fault | None:
-        """Return the fault that strikes a request of that offset: the first one planned that does."""
+        """Return the fault for a request with this offset: the first one added that applies."""
         with self._lock:
             return next((rule.fault for rule in self._rules if rule.strikes(offset, self._random)), None)

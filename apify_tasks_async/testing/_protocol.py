@@ -1,4 +1,4 @@
-"""The endpoint as its server sees it: what was asked, and what to answer (pure)."""
+"""The endpoint: what a request asks for, and the answer to it. Pure."""
 
 from __future__ import annotations
 
@@ -31,10 +31,10 @@ __all__ = [
     "RateWindow",
     "RecordedRequest",
     "accepts_gzip",
+    "apply_fault",
     "error_answer",
-    "given_token",
     "page_answer",
-    "spoil",
+    "read_token",
     "status_answer",
 ]
 
@@ -45,29 +45,29 @@ _JSON = "application/json; charset=utf-8"
 
 @attrs.frozen
 class RecordedRequest:
-    """A request to the endpoint, as `FakeApify.requests` has it."""
+    """A request to the endpoint, in `FakeApify.requests`."""
 
     offset: int | None
-    """The `offset` asked for, 0 if there was none; `None` if it could not be read."""
+    """The `offset` asked for; 0 if it was absent, `None` if it is invalid."""
 
     limit: int | None
-    """The `limit` asked for; `None` if there was none, or if it could not be read."""
+    """The `limit` asked for; `None` if it was absent or is invalid."""
 
     desc: bool | None
-    """The `desc` asked for, false if there was none; `None` if it could not be read."""
+    """The `desc` asked for; false if it was absent, `None` if it is invalid."""
 
     authorised: bool
-    """Whether the right token came with it."""
+    """Whether it had the right token."""
 
     at: float
-    """When it came, in seconds of the monotonic clock: the distance between two of them has a meaning."""
+    """When it arrived, in seconds of the monotonic clock. Only differences have a meaning."""
 
 
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?", re.ASCII | re.IGNORECASE)
 
 
 def _read_number(text: str) -> int | None:
-    # float() alone would take "nan", "infinity", "1_000" and digits of every script.
+    # float() alone accepts "nan", "infinity", "1_000" and the digits of every script.
     value = float(text) if _NUMBER.fullmatch(text) else math.nan
     return int(value) if 0 <= value < math.inf else None
 
@@ -88,7 +88,7 @@ class Query:
 
     @classmethod
     def read(cls, parameters: Mapping[str, str]) -> Query:
-        """Read the query parameters; those that are absent have their documented defaults, `limit` has `None`."""
+        """Read the query parameters. Absent ones get their documented defaults; `limit` gets `None`."""
         values: dict[str, Any] = {"offset": 0, "limit": None, "desc": False}
         problem = None
         readers: tuple[tuple[str, Callable[[str], Any], str], ...] = (
@@ -116,8 +116,8 @@ class Query:
         )
 
 
-def given_token(headers: Mapping[str, str], parameters: Mapping[str, str]) -> str | None:
-    """Return the token that came as Bearer, or else as a query parameter, as the API takes it."""
+def read_token(headers: Mapping[str, str], parameters: Mapping[str, str]) -> str | None:
+    """Return the bearer token, else the query parameter `token`, as the API does."""
     scheme, _, token = headers.get("Authorization", "").partition(" ")
     return token.strip() if scheme.lower() == "bearer" else parameters.get("token")
 
@@ -126,7 +126,7 @@ _REFUSED = re.compile(r"q=0(\.0*)?", re.ASCII)
 
 
 def accepts_gzip(header: str) -> bool:
-    """Decide whether a client with that Accept-Encoding takes gzip."""
+    """Return True if a client with this Accept-Encoding accepts gzip."""
     for part in header.lower().split(","):
         coding, _, weight = part.partition(";")
         if coding.strip() == "gzip":
@@ -135,17 +135,16 @@ def accepts_gzip(header: str) -> bool:
 
 
 class RateWindow:
-    """The requests that were accepted lately."""
+    """The requests that were accepted recently."""
 
     def __init__(self) -> None:
         self._accepted: deque[float] = deque()
 
     def accepts(self, rate: float, now: float) -> bool:
-        """Decide whether another request fits into a rate, and count it if it does.
+        """Return True if another request fits into the rate, and count it if so.
 
         Args:
-            rate: Requests per second. One that is no integer is kept over the time that makes it one: 0.5 is one
-                request in two seconds.
+            rate: Requests per second. A fraction applies to a longer time: 0.5 is one request in two seconds.
             now: The monotonic time, in seconds.
         """
         capacity = math.ceil(rate)
@@ -168,8 +167,8 @@ class Answer:
 
 
 def page_answer(*, total: int, offset: int, limit: int, desc: bool, items: list[bytes]) -> Answer:
-    """Answer with a page of tasks that are JSON already."""
-    # By hand: the items need not be decoded, and a number of the query may be larger than the encoder takes.
+    """Answer with a page of encoded tasks."""
+    # By hand: the items stay encoded, and a number of the query may be too large for the encoder.
     head = b'{"data":{"total":%d,"offset":%d,"limit":%d,"desc":%s,"count":%d,"items":[' % (
         total,
         offset,
@@ -207,13 +206,13 @@ def error_answer(status: int, *, error_type: str | None = None, message: str | N
         "type": usual_type if error_type is None else error_type,
         "message": usual_message if message is None else message,
     }
-    # RFC 9110 wants a 405 to say which methods there are.
+    # RFC 9110: a 405 names the allowed methods.
     allow = {"Allow": "GET"} if status == HTTPStatus.METHOD_NOT_ALLOWED else {}
     return Answer(status, msgspec.json.encode({"error": error}), {"Content-Type": _JSON, **allow})
 
 
 def status_answer(fault: Status) -> Answer:
-    """Answer with the status that a fault asks for."""
+    """Answer with the status of a fault."""
     answer = error_answer(fault.status, error_type=fault.type, message=fault.message)
     headers = dict(answer.headers)
     body = answer.body
@@ -226,7 +225,7 @@ def status_answer(fault: Status) -> Answer:
     return attrs.evolve(answer, body=body, headers=headers)
 
 
-def spoil(answer: Answer, fault: Fault | None) -> Answer:
+def apply_fault(answer: Answer, fault: Fault | None) -> Answer:
     """Return the answer with the fault in its document, if it is a page and the fault is one of documents."""
     if answer.status != HTTPStatus.OK:
         return answer
@@ -235,13 +234,13 @@ def spoil(answer: Answer, fault: Fault | None) -> Answer:
             return attrs.evolve(answer, body=answer.body[: len(answer.body) // 2])
         case MalformedItem() | ShortPage() | RepeatedItem():
             document = msgspec.json.decode(answer.body)
-            _spoil_page(document["data"], fault)
+            _change_page(document["data"], fault)
             return attrs.evolve(answer, body=msgspec.json.encode(document))
         case _:
             return answer
 
 
-def _spoil_page(page: dict[str, Any], fault: MalformedItem | ShortPage | RepeatedItem) -> None:
+def _change_page(page: dict[str, Any], fault: MalformedItem | ShortPage | RepeatedItem) -> None:
     items = page["items"]
     match fault:
         case MalformedItem(index, field, value):

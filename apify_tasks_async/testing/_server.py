@@ -41,10 +41,10 @@ from apify_tasks_async.testing._protocol import (
     RateWindow,
     RecordedRequest,
     accepts_gzip,
+    apply_fault,
     error_answer,
-    given_token,
     page_answer,
-    spoil,
+    read_token,
     status_answer,
 )
 from apify_tasks_async.testing._tasks import TaskList, make_task
@@ -54,7 +54,7 @@ __all__ = ["FakeApify"]
 
 _HOST = "127.0.0.1"
 _SLOW_PIECES = 10
-# Connections are aborted before: this is for one that is being accepted at that moment.
+# For a connection that is accepted while the others are aborted.
 _SHUTDOWN_TIMEOUT = 0.1
 
 
@@ -83,24 +83,24 @@ def _check_lags(name: str, value: Any) -> None:
 class FakeApify:
     """A server on loopback that serves `GET /v2/actor-tasks` as the API does.
 
-    https://docs.apify.com/api/v2/actor-tasks-get describes what it does. `async with` runs it in the event loop of
-    the caller, `with` in a thread of its own, for code without asyncio. It can be started again after it was stopped,
-    with the tasks that it has by then. Every member may be used from any thread.
+    https://docs.apify.com/api/v2/actor-tasks-get describes the endpoint. `async with` runs the server in the event loop
+    of the caller. `with` runs it in a thread, for code without asyncio. You may start it again after it was stopped; it
+    keeps its tasks. You may use every member from any thread.
 
-    A request is recorded, then `on_request` is called, then its answer is fixed; only then the latency passes.
+    A request is recorded, then `on_request` is called, then the answer is decided. The latency passes after that.
 
     Args:
         tasks: The tasks to begin with, or how many to make.
-        token: The token that it accepts, as `Authorization: Bearer` or as the query parameter `token`.
+        token: The accepted token, sent as `Authorization: Bearer` or as the query parameter `token`.
         latency: Seconds before every answer.
-        rate_limit: Requests per second, all above it are answered with 429; `None`: unlimited.
-        max_limit: The most tasks in one page.
-        seed: What faults with a probability and shuffled ties depend on.
-        port: The port to listen on; 0: one that is free.
+        rate_limit: Requests per second; others are answered with 429. `None`: unlimited.
+        max_limit: The maximum number of tasks in one page.
+        seed: Decides faults with a probability, and the order of shuffled ties.
+        port: The port to listen on; 0: a free one.
 
     Raises:
-        TypeError: An argument is of the wrong type.
-        ValueError: An argument is out of its range, or two tasks have one id.
+        TypeError: An argument has the wrong type.
+        ValueError: An argument is out of range, or two tasks have the same id.
 
     Example:
         >>> import asyncio
@@ -120,20 +120,20 @@ class FakeApify:
         validator=validator(check_text),
         on_setattr=attrs.setters.frozen,
     )
-    """The token that it accepts."""
+    """The accepted token."""
 
     latency: float = attrs.field(default=0.0, kw_only=True, validator=validator(check_number, minimum=0))
-    """Seconds before every answer. May be changed while it runs."""
+    """Seconds before every answer. You may change it while the server runs."""
 
     rate_limit: float | None = attrs.field(
         default=None, kw_only=True, validator=validator(check_number, optional=True, above=0)
     )
-    """Requests per second; `None`: unlimited. May be changed while it runs."""
+    """Requests per second; `None`: unlimited. You may change it while the server runs."""
 
     max_limit: int = attrs.field(default=DEFAULT_LIMIT, kw_only=True, validator=validator(check_integer, minimum=1))
-    """The most tasks in one page. May be changed while it runs."""
+    """The maximum number of tasks in one page. You may change it while the server runs."""
 
-    # attrs would find these aliases by itself, pyright would not.
+    # attrs finds these aliases by itself, pyright does not.
     _seed: int = attrs.field(default=0, alias="seed", kw_only=True, validator=validator(check_instance, kinds=(int,)))
     _port: int = attrs.field(
         default=0,
@@ -145,12 +145,12 @@ class FakeApify:
     reported_total: int | None = attrs.field(
         default=None, init=False, validator=validator(check_integer, optional=True, minimum=0)
     )
-    """The `total` of every answer, whatever is true; `None`: what is true."""
+    """The `total` of every answer; `None`: the true one."""
 
     total_lag: int | None = attrs.field(
         default=None, init=False, validator=validator(check_integer, optional=True, minimum=0)
     )
-    """How many changes ago the `total` of every answer was true; `None`: when its items were.
+    """How many changes ago the `total` of an answer was true; `None`: at the moment of its items.
 
     `reported_total` takes precedence.
     """
@@ -158,28 +158,28 @@ class FakeApify:
     unsaid_max_limit: int | None = attrs.field(
         default=None, init=False, validator=validator(check_integer, optional=True, minimum=1)
     )
-    """The most tasks in one page, although `limit` in the answer says more; `None`: no such bound."""
+    """The maximum number of tasks in one page, although `limit` in the answer says more; `None`: no such bound."""
 
     replica_lags: tuple[int, ...] = attrs.field(
         default=(0,),
         init=False,
         validator=validator(_check_lags),
     )
-    """The replicas that answer in turn: each sees the list as it was so many creations and deletions ago."""
+    """One number for each replica. They answer in turn, with the list as it was that many changes ago."""
 
     shuffle_ties: bool = attrs.field(default=False, init=False, validator=validator(check_boolean))
-    """Whether tasks with equal creation times come in another order on each request."""
+    """Whether tasks with equal creation times change their order with each request."""
 
     on_request: Callable[[RecordedRequest], object] | None = attrs.field(
         default=None, init=False, validator=attrs.validators.optional(attrs.validators.is_callable())
     )
     """Called with each request before it is answered, in the thread of the server. It may change the list.
 
-    If it raises, the request is answered with a plain 500, and the traceback is logged.
+    If it raises, the answer is a plain 500, and the traceback is logged.
     """
 
     requests: list[RecordedRequest] = attrs.field(factory=list[RecordedRequest], init=False)
-    """Every request to the endpoint so far, refused ones included."""
+    """All requests to the endpoint so far, refused ones included."""
 
     in_flight: int = attrs.field(default=0, init=False)
     """How many requests are being answered now."""
@@ -197,7 +197,7 @@ class FakeApify:
     def __attrs_post_init__(self) -> None:
         self._tasks = TaskList(_initial_tasks(self._initial), seed=self._seed)
         self._faults = FaultScript(seed=self._seed)
-        # Nothing is to hold on to an iterable that was read to its end.
+        # Let go of an iterable that is exhausted.
         self._initial = 0
 
     @property
@@ -205,29 +205,29 @@ class FakeApify:
         """The base URL, without `/v2`.
 
         Raises:
-            RuntimeError: The server does not run.
+            RuntimeError: The server is not running.
         """
         if self._runner is None:
-            raise RuntimeError("FakeApify does not run: enter it with `async with` or `with`, or await start()")
+            raise RuntimeError("FakeApify is not running: enter it with `async with` or `with`, or await start()")
         return f"http://{_HOST}:{self._runner.addresses[0][1]}"
 
     @property
     def tasks(self) -> tuple[Task, ...]:
-        """The tasks that there are, by `created_at`, equal ones in the order of their creation."""
+        """The tasks, sorted by `created_at`; equal ones in the order of their creation."""
         return self._tasks.snapshot()
 
     def create_task(self, **fields: Any) -> Task:
-        """Add a task, the newest unless it is given a `created_at`.
+        """Add a task. It is the newest, unless you give a `created_at`.
 
         Args:
-            **fields: Any field of `Task`; the others are plausible.
+            **fields: Any fields of `Task`. The others get plausible values.
 
         Returns:
             The task.
 
         Raises:
-            TypeError: There is no such field, or a value that does not fit into it.
-            ValueError: Another task has that id, or a time is naive.
+            TypeError: `Task` has no such field, or a value has the wrong type.
+            ValueError: Another task has the same id, or a time is naive.
 
         Example:
             >>> api = FakeApify(tasks=2)
@@ -236,7 +236,7 @@ class FakeApify:
         """
         return self._tasks.create(fields)
 
-    def delete_task(self, id: str) -> Task:  # noqa: A002 - a task's field is called so
+    def delete_task(self, id: str) -> Task:  # noqa: A002 - the name of the field
         """Remove a task.
 
         Args:
@@ -246,7 +246,7 @@ class FakeApify:
             The task that was removed.
 
         Raises:
-            KeyError: There is no task with that id.
+            KeyError: No task has this id.
 
         Example:
             >>> api = FakeApify(tasks=2)
@@ -255,17 +255,17 @@ class FakeApify:
         """
         return self._tasks.remove(id)
 
-    def hide(self, id: str) -> None:  # noqa: A002 - a task's field is called so
+    def hide(self, id: str) -> None:  # noqa: A002 - the name of the field
         """Leave a task out of every page, but count it in `total` and in offsets.
 
-        A page may then be short, or empty in the middle of the list. For a task that becomes visible late, hide it,
-        then `reveal` it. For one that is not even counted before, create it late, with an early `created_at`.
+        A page may then be short, or empty in the middle of the list. To let a task become visible late, hide it, then
+        `reveal` it. To let it be counted late as well, create it late with an early `created_at`.
 
         Args:
             id: The id of the task.
 
         Raises:
-            KeyError: There is no task with that id.
+            KeyError: No task has this id.
 
         Example:
             >>> api = FakeApify(tasks=2)
@@ -275,29 +275,29 @@ class FakeApify:
         """
         self._tasks.hide(id)
 
-    def reveal(self, id: str) -> None:  # noqa: A002 - a task's field is called so
-        """Show a task again that was hidden; nothing happens if it was not.
+    def reveal(self, id: str) -> None:  # noqa: A002 - the name of the field
+        """Show a hidden task again. Does nothing if the task is not hidden.
 
         Args:
             id: The id of the task.
 
         Raises:
-            KeyError: There is no task with that id.
+            KeyError: No task has this id.
         """
         self._tasks.reveal(id)
 
     def fail(self, fault: Fault, *, times: int | None = 1, probability: float = 1.0, offset: int | None = None) -> None:
-        """Let requests to the endpoint fail. Of several faults that would strike a request, the first planned does.
+        """Let requests to the endpoint fail. If several faults apply to a request, the one added first is used.
 
         Args:
-            fault: What happens to them.
-            times: How many requests it strikes; `None`: all, until `clear_faults`.
-            probability: How likely it strikes each, 0 to 1, decided by the seed.
-            offset: Strike only requests of that `offset`; `None`: of any.
+            fault: What happens to the requests.
+            times: How many requests fail; `None`: all, until `clear_faults`.
+            probability: The probability that a request fails, 0 to 1. The seed decides.
+            offset: Only requests with this `offset` fail; `None`: with any.
 
         Raises:
-            TypeError: An argument is of the wrong type.
-            ValueError: An argument is out of its range.
+            TypeError: An argument has the wrong type.
+            ValueError: An argument is out of range.
 
         Example:
             >>> from apify_tasks_async.testing import Disconnect, Status
@@ -308,40 +308,40 @@ class FakeApify:
         self._faults.add(fault, times=times, probability=probability, offset=offset)
 
     def clear_faults(self) -> None:
-        """Forget every fault that was planned, and answer the requests that hang."""
+        """Remove all faults, and answer the requests that hang."""
         self._faults.clear()
         released, self._released = self._released, asyncio.Event()
         if self._loop is not None:
             self._loop.call_soon_threadsafe(released.set)
 
     async def start(self) -> None:
-        """Listen, in the running event loop.
+        """Start to listen in the running event loop.
 
         Raises:
-            RuntimeError: It is listening already.
+            RuntimeError: The server is running already.
             OSError: The port is taken.
         """
         if self._runner is not None:
-            raise RuntimeError(f"FakeApify runs already, at {self.url}")
-        # The handler is cancelled when its client hangs up, and in_flight falls.
+            raise RuntimeError(f"FakeApify is running already, at {self.url}")
+        # When a client disconnects, its handler is cancelled, and in_flight falls.
         server = web.Server(self._handle, handler_cancellation=True, access_log=None)
         runner = web.ServerRunner(server, shutdown_timeout=_SHUTDOWN_TIMEOUT)
         await runner.setup()
         await web.TCPSite(runner, _HOST, self._port).start()
         self._runner = runner
         self._loop = asyncio.get_running_loop()
-        # An event belongs to the loop in which it was first waited for.
+        # An event belongs to the loop of its first wait.
         self._released = asyncio.Event()
 
     async def stop(self) -> None:
-        """Close every connection, and listen no more; at once, whatever is being answered. It may be repeated."""
+        """Close every connection and stop listening, at once. You may call it twice."""
         runner, self._runner, self._loop = self._runner, None, None
         if runner is None:
             return
         for site in runner.sites:
             await site.stop()
         for connection in cast(web.Server, runner.server).connections:
-            # Closing would wait for a client that does not read what was sent to it. One that hung up has none.
+            # Closing would wait for a client that does not read. A disconnected client has no transport.
             if connection.transport is not None:
                 connection.transport.abort()
         await runner.cleanup()
@@ -376,12 +376,12 @@ class FakeApify:
 
     async def _serve(self, request: web.BaseRequest) -> web.StreamResponse:
         query = Query.read(request.query)
-        token = given_token(request.headers, request.query)
+        token = read_token(request.headers, request.query)
         recorded = RecordedRequest(query.offset, query.limit, query.desc, token == self.token, self._clock())
         self.requests.append(recorded)
         if self.on_request is not None:
             self.on_request(recorded)
-        # In this order: another thread may clear the faults in between, and the request must not hang for ever.
+        # First the event, then the fault: another thread may clear the faults in between.
         released = self._released
         fault = self._faults.next(query.offset)
         answer = (
@@ -394,9 +394,9 @@ class FakeApify:
         if isinstance(fault, Hang):
             await released.wait()
         try:
-            return await _send(request, spoil(answer, fault), fault)
+            return await _send(request, apply_fault(answer, fault), fault)
         except ConnectionError:
-            # The client hung up, or the server stopped, a moment ago: no error, aiohttp is about to be told.
+            # The client disconnected, or the server stopped. aiohttp is about to notice.
             return await _until_cancelled()
 
     def _answer(self, method: str, token: str | None, query: Query, fault: Fault | None) -> Answer:
@@ -414,7 +414,7 @@ class FakeApify:
         return self._page(answered, query if isinstance(fault, OtherRequest) and not fault.admits else answered)
 
     def _page(self, query: Query, said: Query) -> Answer:
-        # A query without a problem has both.
+        # Without a problem, the query has both.
         offset, desc = cast(int, query.offset), cast(bool, query.desc)
         limit = self._effective_limit(query)
         total, items = self._tasks.page(
@@ -444,13 +444,13 @@ def _response(request: web.BaseRequest, answer: Answer) -> web.Response:
     body = answer.body
     if body and accepts_gzip(request.headers.get(hdrs.ACCEPT_ENCODING, "")):
         headers[hdrs.CONTENT_ENCODING] = "gzip"
-        # The lowest level: on loopback time is dearer than bytes.
+        # The lowest level: on loopback, time costs more than bytes.
         body = gzip.compress(body, compresslevel=1, mtime=0)
     return web.Response(status=answer.status, body=body, headers=headers)
 
 
 async def _send(request: web.BaseRequest, answer: Answer, fault: Fault | None) -> web.StreamResponse:
-    # A handler is cancelled when its connection is lost: as long as it runs, there is one.
+    # A handler is cancelled when its connection is lost, so a running one has a transport.
     transport = cast(asyncio.Transport, request.transport)
     response = _response(request, answer)
     has_body = request.method != hdrs.METH_HEAD
@@ -483,7 +483,7 @@ async def _begin(request: web.BaseRequest, response: web.Response) -> web.Stream
 
 
 async def _until_cancelled() -> web.StreamResponse:
-    """Wait until aiohttp notices that the connection is gone: there is nothing left to return."""
+    """Wait until aiohttp notices that the connection is lost, and cancels the handler."""
     never: asyncio.Future[web.StreamResponse] = asyncio.get_running_loop().create_future()
     return await never
 
