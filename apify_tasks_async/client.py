@@ -191,6 +191,9 @@ class TasksClient:
     async def list_tasks(self, *, offset: int = 0, limit: int = MAX_LIMIT, desc: bool = False) -> TaskPage:
         """Return exactly one page, as the server gave it.
 
+        If all tasks of the page have one `created_at`, its bookmark does not know of tasks before the page that have it
+        too. A walk after this bookmark delivers those as well.
+
         Args:
             offset: How many tasks to skip at the start.
             limit: The maximum number of tasks to return, 1 to 1000.
