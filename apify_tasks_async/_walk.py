@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Any
+from typing import Any, cast
 
 import attrs
 
@@ -51,10 +51,8 @@ class News:
 
     def identify(self, number: int) -> tuple[datetime, str]:
         """Return what the new entry of that number is sorted by, and what tells it from others of the same key."""
-        if self.reading is None:
-            raise IndexError("the page brought nothing new")
-        position = self.positions[number]
-        return self.reading.keys[position], self.reading.identity(position)
+        reading, position = cast("Reading", self.reading), self.positions[number]
+        return reading.keys[position], reading.identity(position)
 
     def bookmark_after(self, count: int) -> Bookmark | None:
         """Return the place after the first `count` new entries."""

@@ -1,7 +1,4 @@
-"""JSON documents to models, and back.
-
-The property tests take over one second: each tries many generated documents.
-"""
+"""JSON documents to models, and back."""
 
 import json
 import random

@@ -1,6 +1,6 @@
 """Any input, from the caller or the server, raises only documented errors.
 
-The property tests take over one second: each tries many generated inputs.
+The property tests are slow, `test_answers` takes over one second: each tries many generated inputs.
 """
 
 import inspect

@@ -779,6 +779,15 @@ class TestInvalidTasks:
             assert [] == await drain(tasks)
 
 
+async def test_on_invalid_may_close_the_client(api: FakeApify, client: TasksClient) -> None:
+    """The page for which it was called is still delivered. An eager task can close the client at once."""
+    api.fail(MalformedItem(index=3))
+    pages = client.iter_pages(page_size=10, on_invalid=lambda _: client._fetcher.closing.set())
+    assert 9 == len(await anext(pages))
+    with pytest.raises(ClientClosedError):
+        await anext(pages)
+
+
 def close_at_the_third_page(api: FakeApify, client: TasksClient) -> None:
     """Let the client be closed when the third page is asked for."""
     closings: list[asyncio.Future[None]] = []

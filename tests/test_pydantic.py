@@ -1,6 +1,6 @@
 """The models as pydantic sees them.
 
-The last test starts a Python process and takes over one second.
+The last test takes almost one second: it starts a Python process.
 """
 
 import json
