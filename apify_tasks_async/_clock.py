@@ -19,7 +19,7 @@ class Clock:
     """Returns seconds. The loop's own time, so that a loop with virtual time needs nothing else."""
 
     sleep: Callable[[float], Awaitable[object]] = asyncio.sleep
-    """Waits for so many seconds."""
+    """Waits for a number of seconds."""
 
     uniform: Callable[[float, float], float] = random.SystemRandom().uniform
     """Returns a random float in a range. Nobody can seed it, so workers that call `random.seed` wait differently."""

@@ -38,7 +38,7 @@ class Attempt:
     """Seconds that it took, without the wait for its turn."""
 
     delay: float | None
-    """Seconds until the next attempt; `None` if there is none."""
+    """Seconds until the next attempt; `None` after the last one."""
 
 
 @attrs.frozen(kw_only=True)

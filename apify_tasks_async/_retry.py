@@ -153,7 +153,7 @@ class RetryLoop:
     def _delay_after(
         self, result: Page | errors.ApifyTasksError, number: int, deadline: float, sent_at: float
     ) -> float | None:
-        """Return the seconds to wait before the next attempt; `None` if there is none."""
+        """Return the seconds to wait before the next attempt; `None` after the last one."""
         if isinstance(result, Page):
             self._budget.refund()
             return None

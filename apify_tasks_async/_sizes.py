@@ -52,7 +52,7 @@ class PageSize:
     """The sizes of the last pages that were not at the end of the list."""
 
     def after(self, page: Page, count: int) -> PageSize:
-        """Return what is known after an accepted page with so many distinct items."""
+        """Return what is known after an accepted page with this count of distinct items."""
         said = min(self.said, page.limit) if page.limit < page.request.limit else self.said
         at_end = page.request.offset + count >= page.total
         limited = page.request.limit < self.asked and count >= page.request.limit

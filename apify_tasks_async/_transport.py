@@ -63,7 +63,7 @@ class Transport:
     def __repr__(self) -> str:
         return f"Transport({str(self._url)!r})"
 
-    async def get(self, request: PageRequest, timeout: float) -> Response | ApifyTasksError:  # noqa: ASYNC109 - below
+    async def get(self, request: PageRequest, timeout: float) -> Response | ApifyTasksError:  # noqa: ASYNC109 - named in the error
         """Send the request; return the complete response, whatever its status, or the error if none arrived.
 
         Args:

@@ -31,7 +31,7 @@ class Window(Generic[T]):
 
     def follow(self, plan: Sequence[PageRequest]) -> None:
         """Start the requests that are new in the plan, and cancel those that are no longer in it."""
-        # Requests are told apart by identity: a plan may ask the same thing twice.
+        # Compare requests by identity: a plan may contain two equal ones.
         tasks = {id(request): task for request, task in self._running}
         planned = [(request, tasks.pop(id(request), None)) for request in plan]
         for task in tasks.values():

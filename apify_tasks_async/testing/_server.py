@@ -1,4 +1,4 @@
-"""The server: it listens, records, answers, and fails as it is told to."""
+"""The fake server: it listens, records requests, answers them, and fails on demand."""
 
 from __future__ import annotations
 

@@ -191,12 +191,12 @@ class TaskList:
             return task
 
     def hide(self, task_id: str) -> None:
-        """Leave the task out of every page; a `KeyError` if there is none."""
+        """Leave the task out of every page. Raises `KeyError` if no task has the id."""
         with self._lock:
             self._hidden.add(self._by_id[task_id].id)
 
     def reveal(self, task_id: str) -> None:
-        """Show the task again; a `KeyError` if there is none."""
+        """Show the task again. Raises `KeyError` if no task has the id."""
         with self._lock:
             self._hidden.discard(self._by_id[task_id].id)
 
