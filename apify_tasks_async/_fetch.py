@@ -79,8 +79,12 @@ class Fetcher:
         if self._tasks and self._loop is not asyncio.get_running_loop():
             raise ConfigurationError("this client is in use in another event loop; close it there")
         self.closing.set()
-        await cancel_and_wait(self._tasks)
-        await self._transport.close()
+        tasks = cancel(self._tasks)
+        # First what closes the connections at once: whoever cancels this call cancels its first wait.
+        try:
+            await self._transport.close()
+        finally:
+            await wait_for(tasks)
 
     def _forget(self, task: asyncio.Task[Page | Exception]) -> None:
         self._tasks.discard(task)
@@ -88,10 +92,15 @@ class Fetcher:
             task.exception()  # Retrieve it: nobody waits for the pages after the one that ended a walk.
 
 
-async def cancel_and_wait(tasks: Iterable[asyncio.Task[Any]]) -> None:
-    """Cancel the tasks, and wait for their end."""
+def cancel(tasks: Iterable[asyncio.Task[Any]]) -> list[asyncio.Task[Any]]:
+    """Cancel the tasks, and return them."""
     tasks = list(tasks)
     for task in tasks:
         task.cancel()
+    return tasks
+
+
+async def wait_for(tasks: list[asyncio.Task[Any]]) -> None:
+    """Wait for the end of the tasks."""
     if tasks:
         await asyncio.wait(tasks)

@@ -7,7 +7,7 @@ from typing import Literal, Self, cast
 
 import attrs
 
-from apify_tasks_async._fetch import Fetcher, cancel_and_wait
+from apify_tasks_async._fetch import Fetcher, wait_for
 from apify_tasks_async._lookback import Lookback
 from apify_tasks_async._outcome import unwrap
 from apify_tasks_async._page import Page
@@ -82,7 +82,7 @@ class PageIterator(Pages):
     async def aclose(self) -> None:
         """End the walk, and wait until none of its requests is in flight."""
         self._fetcher.check_loop()
-        await cancel_and_wait(self._end())
+        await wait_for(self._end())
 
     async def _next_page(self) -> TaskPage:
         self._fetcher.check_loop()  # Elsewhere, it does not end the walk.

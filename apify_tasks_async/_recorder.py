@@ -56,6 +56,9 @@ class ClientStats:
     retries: int = 0
     """Requests that failed and were sent again."""
 
+    reconnects: int = 0
+    """Requests sent again at once on a new connection, since an old one was dead. They are no attempts."""
+
     rate_limited: int = 0
     """Requests answered with 429."""
 
@@ -94,6 +97,11 @@ class Recorder:
     def record_request(self) -> None:
         """Count a request that is sent."""
         self._add(requests=1)
+
+    def record_reconnect(self, request: PageRequest) -> None:
+        """Count and log a request that is sent again on a new connection."""
+        self._add(requests=1, reconnects=1)
+        logger.debug("offset=%d: an idle connection was dead; sent again on a new one", request.offset)
 
     def record_body(self, size: int) -> None:
         """Count the bytes of a body."""

@@ -4,7 +4,7 @@ https://docs.apify.com/api/v2/actor-tasks-get
 """
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from functools import partial
@@ -27,6 +27,15 @@ class Response:
     status: int
     headers: Mapping[str, str]
     body: bytes
+    discard: Callable[[], None] = attrs.field(default=lambda: None, eq=False)
+    """Closes the connection that it came on."""
+
+
+def is_foreign(response: Response | errors.ApifyTasksError) -> bool:
+    """Return True for a final 4xx without the API's error document: something before the API sent it, maybe unasked."""
+    if isinstance(response, errors.ApifyTasksError) or not 400 <= response.status < 500 or response.status == 429:
+        return False
+    return _error_document(response.body) == (None, None)
 
 
 def read_response(

@@ -1,12 +1,12 @@
 """The page tasks of a walk that run ahead of their consumer."""
 
 import asyncio
-import contextlib
 import weakref
 from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Generic, TypeVar
 
+from apify_tasks_async._home import Home
 from apify_tasks_async._page import PageRequest
 
 T = TypeVar("T")
@@ -61,15 +61,8 @@ class Window(Generic[T]):
     def _watch(self) -> None:
         if self._running and not self._watched:
             self._watched = True
-            loop = self._running[0][1].get_loop()
             # The finalizer refers to the tasks alone: a reference to the window would keep the window alive.
-            weakref.finalize(self, _abandon, self._running, loop).atexit = False
-
-
-def _abandon(running: deque[tuple[PageRequest, asyncio.Task[T]]], loop: asyncio.AbstractEventLoop) -> None:
-    # The garbage collector may call this in any thread.
-    with contextlib.suppress(RuntimeError):  # The loop is closed, and its tasks ended with it.
-        loop.call_soon_threadsafe(_cancel, running)
+            weakref.finalize(self, Home.here().call, _cancel, self._running).atexit = False
 
 
 def _cancel(running: deque[tuple[PageRequest, asyncio.Task[T]]]) -> None:

@@ -42,6 +42,7 @@ from apify_tasks_async._pages import OnInvalid, PageIterator
 from apify_tasks_async._recorder import Attempt, ClientStats, Recorder
 from apify_tasks_async._retry import RetryLoop, RetryPolicy
 from apify_tasks_async._secret import Redactor, as_secret
+from apify_tasks_async._session import BorrowedSession, OwnSession
 from apify_tasks_async._transport import Transport
 from apify_tasks_async._walk import Walk
 from apify_tasks_async.errors import ConfigurationError, InvalidTaskError
@@ -146,9 +147,8 @@ class TasksClient:
             check_plain_function("on_attempt", on_attempt)
         self._base_url = str(url)
         clock, redactor, self._recorder = self._clock, Redactor(token), Recorder(on_attempt)
-        transport = Transport(
-            url, token, redactor, session=session, connections=concurrency, max_body_bytes=max_body_bytes
-        )
+        sessions = BorrowedSession(session) if session is not None else OwnSession(concurrency, self._base_url)
+        transport = Transport(url, token, redactor, self._recorder, sessions, max_body_bytes=max_body_bytes)
         limiter = Limiter(concurrency, Pace(rate_limit, clock.now), clock)
         retry_loop = RetryLoop(transport, retry, timeout, limiter, self._recorder, redactor, clock)
         self._fetcher = Fetcher(retry_loop, transport, self._recorder, concurrency)

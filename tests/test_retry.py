@@ -521,14 +521,14 @@ async def test_on_attempt() -> None:
     """`on_attempt` is told of each attempt in full, in order; the last has no delay."""
     attempts: list[Attempt] = []
     policy = RetryPolicy(base_delay=0)
-    replies = [UNAVAILABLE, Reply(then=Then.CLOSE), message(b"?"), message()]
+    replies = [Reply(then=Then.CLOSE), UNAVAILABLE, message(b"?"), message()]
     async with RawServer(*replies) as server, client_of(server, policy, on_attempt=attempts.append) as client:
         await client.list_tasks(offset=3, limit=7, desc=True)
-    kinds = [ServerError, TransportError, InvalidResponseError, type(None)]
+    kinds = [TransportError, ServerError, InvalidResponseError, type(None)]
     assert [(3, 7, True, number) for number in (1, 2, 3, 4)] == [attrs.astuple(attempt)[:4] for attempt in attempts]
-    assert [503, None, 200, 200] == [attempt.status for attempt in attempts]
+    assert [None, 503, 200, 200] == [attempt.status for attempt in attempts]
     assert kinds == [type(attempt.error) for attempt in attempts]
-    assert [0.001, 0.0, 0.0, None] == [attempt.delay for attempt in attempts]
+    assert [0.0, 0.001, 0.0, None] == [attempt.delay for attempt in attempts]
     assert all(0 <= attempt.elapsed < 60 for attempt in attempts)
     assert (4, 3, 0, 1) == (client.stats.requests, client.stats.retries, client.stats.failures, client.stats.pages)
 

@@ -1,6 +1,7 @@
 """Example documents from the specification, and Hypothesis strategies for similar ones."""
 
 import json
+from collections.abc import Sequence
 from datetime import UTC
 from pathlib import Path
 from typing import Any
@@ -8,7 +9,7 @@ from typing import Any
 from hypothesis import settings
 from hypothesis import strategies as st
 
-from apify_tasks_async import Task, TaskStats
+from apify_tasks_async import Task, TaskStats, converter
 
 __all__ = [
     "DOCUMENTED",
@@ -18,6 +19,7 @@ __all__ = [
     "example",
     "json_values",
     "moments",
+    "page_bytes",
     "page_document",
     "property_test",
     "task_document",
@@ -64,6 +66,12 @@ def page_document(*items: Any, **changes: Any) -> dict[str, Any]:
     """Return a response with these items, and with some fields of the page changed."""
     data = {"total": 2500, "offset": 0, "limit": 1000, "desc": False, "count": len(items), "items": list(items)}
     return {"data": data | changes}
+
+
+def page_bytes(tasks: Sequence[Task], *, offset: int = 0, limit: int = 1000) -> bytes:
+    """Return the response with that page of a list."""
+    items = converter.unstructure(list(tasks[offset : offset + limit]))
+    return json.dumps(page_document(*items, total=len(tasks), offset=offset, limit=limit)).encode()
 
 
 json_values = st.recursive(

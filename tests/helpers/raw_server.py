@@ -7,10 +7,10 @@ import json
 import socket
 import ssl
 import struct
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from functools import partial
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 import attrs
 
@@ -39,6 +39,10 @@ class Reply:
     then: Then = Then.READ
     pause: float = 0.0
     """Seconds before each piece."""
+
+
+Answer = Reply | Callable[[str], Reply]
+"""A reply, or a function that returns the reply to a request with this head."""
 
 
 def message(
@@ -72,14 +76,17 @@ class RawServer:
     With a `greeting`, it sends that at once and reads no request.
 
     Attributes:
-        requests: The head of each request.
+        requests: The head of each request that was answered.
+        resets: How many requests came on a connection that the server had forgotten.
         connections: How many connections were accepted, including failed TLS handshakes.
         open: How many connections are open.
     """
 
-    def __init__(self, *replies: Reply, tls: ssl.SSLContext | None = None, greeting: bytes = b"") -> None:
+    def __init__(self, *replies: Answer, tls: ssl.SSLContext | None = None, greeting: bytes = b"") -> None:
         self.requests: list[str] = []
+        self.resets = 0
         self.connections = 0
+        self._forgotten: set[asyncio.Task[Any]] = set()
         self._replies = list(replies)
         self._tls = tls
         self._greeting = greeting
@@ -91,6 +98,16 @@ class RawServer:
     def url(self) -> str:
         """The base URL."""
         return f"{'https' if self._tls else 'http'}://127.0.0.1:{self._listener.getsockname()[1]}"
+
+    def forget(self) -> None:
+        """Forget the open connections: reset each when a request comes on it, as after a reload or a sleep."""
+        self._forgotten |= self._tasks
+
+    def forget_current(self) -> None:
+        """Forget the connection on which the request came that is being answered."""
+        task = asyncio.current_task()
+        assert task is not None
+        self._forgotten.add(task)
 
     @property
     def open(self) -> int:
@@ -145,9 +162,15 @@ class RawServer:
 
     async def _answer(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bool:
         """Answer one request, and return whether to read another one from this connection."""
-        head = await reader.readuntil(b"\r\n\r\n")
+        head = (await reader.readuntil(b"\r\n\r\n")).decode()
+        if asyncio.current_task() in self._forgotten:
+            self.resets += 1
+            _reset_when_closed(writer)
+            return False
         reply = self._replies[min(len(self.requests), len(self._replies) - 1)]
-        self.requests.append(head.decode())
+        if not isinstance(reply, Reply):
+            reply = reply(head)
+        self.requests.append(head)
         for piece in reply.pieces:
             await asyncio.sleep(reply.pause)
             writer.write(piece)
@@ -155,13 +178,16 @@ class RawServer:
         if reply.then is Then.HANG:
             await reader.read()
         elif reply.then is Then.RESET:
-            # Closing a socket that does not linger sends a reset.
-            linger = struct.pack("ii", 1, 0)
-            writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
+            _reset_when_closed(writer)
         elif reply.then is Then.CLOSE:
             writer.close()
             await writer.wait_closed()
         return reply.then is Then.READ
+
+
+def _reset_when_closed(writer: asyncio.StreamWriter) -> None:
+    # Closing a socket that does not linger sends a reset.
+    writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
 
 
 def _close(connection: socket.socket, _: asyncio.Task[None]) -> None:

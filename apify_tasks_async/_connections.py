@@ -1,0 +1,124 @@
+"""Which connection a request goes over, and what is known of it.
+
+aiohttp takes a pooled connection as it is. Whatever came on it while it was idle would be taken for the answer to the
+next request: a 400 or 408 that a load balancer sends before it closes, or a page that a proxy sends twice. And once one
+pooled connection turns out to be dead, since the machine slept or the server was reloaded, the others usually are, too.
+"""
+
+import asyncio
+from collections.abc import Sequence
+from typing import Any
+from weakref import WeakKeyDictionary, WeakSet
+
+import aiohttp
+from aiohttp.client_proto import ResponseHandler
+from aiohttp.connector import Connection
+
+from apify_tasks_async._failures import DisconnectedError, reason_of
+
+TURNS = 2
+"""The turns of the event loop in which it reads what has arrived: one to notice it, one to read it."""
+
+
+class Exchange:
+    """One request over a connection of a borrowed session, of which little is known."""
+
+    def __init__(self, *, reused: bool) -> None:
+        self.reused = reused
+        """Whether the connection may have carried other requests before."""
+        self.answered = False
+        """Whether a response has begun."""
+
+    @property
+    def middlewares(self) -> Sequence[aiohttp.ClientMiddlewareType] | None:
+        """Those to send the request with; `None`: the session's own."""
+        return None
+
+    @property
+    def is_inconclusive(self) -> bool:
+        """Whether its failure says nothing about the server: an old connection may have been dead already."""
+        return self.reused and not self.answered
+
+    def discard(self) -> None:
+        """Use the connection for no other request."""
+
+
+class OwnExchange(Exchange):
+    """One request over a connection of our own session."""
+
+    def __init__(self, connector: "Connector") -> None:
+        super().__init__(reused=False)
+        self._connector = connector
+        self._protocol: ResponseHandler | None = None
+
+    @property
+    def middlewares(self) -> Sequence[aiohttp.ClientMiddlewareType]:
+        """One that records the connection, and sends nothing twice."""
+
+        # A function, not a method: what mocks aiohttp in tests makes deep copies of the arguments of a request.
+        async def send_once(
+            request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType
+        ) -> aiohttp.ClientResponse:
+            # aiohttp resends a GET by itself after a disconnect. We decide that, so that every request is counted.
+            self._connector.exchanges[request] = self
+            try:
+                return await handler(request)
+            except aiohttp.ClientConnectorError:
+                raise  # aiohttp never resends after it
+            except (aiohttp.ClientOSError, aiohttp.ServerDisconnectedError) as error:
+                reason = reason_of(error)
+            raise DisconnectedError(reason)
+
+        return (send_once,)
+
+    def carry(self, protocol: ResponseHandler, *, reused: bool) -> None:
+        """Record the connection that was chosen."""
+        self._protocol, self.reused = protocol, reused
+
+    def discard(self) -> None:
+        """Close the connection, even if it is idle again, or carries another request: that one takes a new one."""
+        if self._protocol is not None:
+            self._protocol.close()
+
+
+class Connector(aiohttp.TCPConnector):
+    """The connections of our own session.
+
+    Args:
+        limit: The maximum number of connections.
+    """
+
+    def __init__(self, limit: int) -> None:
+        super().__init__(limit=limit)
+        self.exchanges: WeakKeyDictionary[aiohttp.ClientRequest, OwnExchange] = WeakKeyDictionary()
+        """The exchange of each request."""
+        self._used: WeakSet[ResponseHandler] = WeakSet()
+        self._distrusted: WeakSet[ResponseHandler] = WeakSet()
+
+    def distrust_used(self) -> None:
+        """Use none of today's connections again: one of them was dead."""
+        self._distrusted.update(self._used)
+
+    async def connect(
+        self, req: aiohttp.ClientRequest, traces: list[Any], timeout: aiohttp.ClientTimeout
+    ) -> Connection:  # noqa: ASYNC109 - aiohttp's name
+        """Return a new connection, or a pooled one on which nothing came while it was idle."""
+        while True:
+            connection = await super().connect(req, traces, timeout)
+            protocol = connection.protocol
+            assert protocol is not None  # noqa: S101 - it was opened right now
+            reused = protocol in self._used
+            if not reused or await self._is_sound(connection, protocol):
+                self._used.add(protocol)
+                self.exchanges[req].carry(protocol, reused=reused)
+                return connection
+            connection.close()
+
+    async def _is_sound(self, connection: Connection, protocol: ResponseHandler) -> bool:
+        try:
+            for _ in range(TURNS):
+                await asyncio.sleep(0)
+        except BaseException:
+            connection.close()
+            raise
+        return protocol.is_connected() and not protocol.should_close and protocol not in self._distrusted

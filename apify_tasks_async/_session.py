@@ -1,0 +1,130 @@
+"""The aiohttp session of a client: its own, or a borrowed one."""
+
+import asyncio
+import contextlib
+import sys
+import warnings
+import weakref
+
+import aiohttp
+
+from apify_tasks_async._connections import Connector, Exchange, OwnExchange
+from apify_tasks_async._home import Home
+from apify_tasks_async._version import __version__
+
+USER_AGENT = f"apify-tasks-async/{__version__} (Python {sys.version_info.major}.{sys.version_info.minor})"
+
+
+class BorrowedSession:
+    """A session that belongs to the user: it is never closed, and its own settings apply."""
+
+    def __init__(self, session: aiohttp.ClientSession) -> None:
+        self._session = session
+        self._idle = 0  # how many connections may be left in the pool by our requests
+
+    @property
+    def closed(self) -> bool:
+        """Whether the session is closed, or was never opened."""
+        return self._session.closed
+
+    def opened(self) -> aiohttp.ClientSession | None:
+        """Return the session; `None` if it belongs to another event loop: there, uvloop would abort the process."""
+        # aiohttp deprecates the public property.
+        here = self._session._loop is asyncio.get_running_loop()  # noqa: SLF001 - no other way to know it
+        return self._session if here else None
+
+    def begin(self) -> Exchange:
+        """Begin to exchange a request for a response."""
+        exchange = Exchange(reused=self._idle > 0)
+        self._idle -= exchange.reused
+        return exchange
+
+    def end(self, exchange: Exchange, *, sound: bool) -> None:
+        """End it.
+
+        Args:
+            exchange: What `begin` returned.
+            sound: Whether its connection can be trusted; if not, those as old as it cannot be trusted either.
+        """
+        self._idle += sound
+
+    async def close(self) -> None:
+        """Leave the session open."""
+
+
+class OwnSession:
+    """A session that is opened with the first request.
+
+    Args:
+        connections: The maximum number of connections.
+        origin: The URL that a warning names if nobody closes the session.
+    """
+
+    def __init__(self, connections: int, origin: str) -> None:
+        self._connections = connections
+        self._origin = origin
+        self._session: aiohttp.ClientSession | None = None
+        self._closing = asyncio.Lock()
+
+    @property
+    def closed(self) -> bool:
+        """Whether the session is closed, or was never opened."""
+        return self._session is None or self._session.closed
+
+    def opened(self) -> aiohttp.ClientSession:
+        """Return the session."""
+        if self._session is None:
+            self._connector = Connector(self._connections)
+            self._session = aiohttp.ClientSession(
+                connector=self._connector,
+                # The API needs no cookies. With trust_env a netrc would replace the token.
+                cookie_jar=aiohttp.DummyCookieJar(),
+                trust_env=False,
+                timeout=aiohttp.ClientTimeout(total=None),
+                headers={"User-Agent": USER_AGENT},
+            )
+            # The finalizer holds the session, so the garbage collector cannot collect the session first.
+            weakref.finalize(self, _close_unclosed, self._session, self._origin, Home.here())
+        return self._session
+
+    def begin(self) -> Exchange:
+        """Begin to exchange a request for a response."""
+        return OwnExchange(self._connector)
+
+    def end(self, exchange: Exchange, *, sound: bool) -> None:
+        """End it.
+
+        Args:
+            exchange: What `begin` returned.
+            sound: Whether its connection can be trusted; if not, those as old as it cannot be trusted either.
+        """
+        if not sound:
+            exchange.discard()
+            self._connector.distrust_used()
+
+    async def close(self) -> None:
+        """Close the session. A second call waits for the first."""
+        async with self._closing:
+            if self._session is not None:
+                await self._session.close()
+
+
+Session = BorrowedSession | OwnSession
+
+
+def _close_unclosed(session: aiohttp.ClientSession, origin: str, home: Home) -> None:
+    # aiohttp would warn of a session, which the user never saw.
+    if session.closed or not home.is_this_process:
+        return
+    home.call(_close_connections, session)
+    warnings.warn(
+        f"unclosed TasksClient of {origin}; use `async with`, or await close()", ResourceWarning, stacklevel=2
+    )
+
+
+def _close_connections(session: aiohttp.ClientSession) -> None:
+    closing = session.close()
+    # The first step closes the connections. Nobody is left to wait for the other steps.
+    with contextlib.suppress(StopIteration, RuntimeError):
+        closing.send(None)
+    closing.close()
