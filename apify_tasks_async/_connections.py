@@ -5,7 +5,10 @@ next request: a 400 or 408 that a load balancer sends before it closes, or a pag
 pooled connection turns out to be dead, since the machine slept or the server was reloaded, the others usually are, too.
 """
 
+from __future__ import annotations
+
 import asyncio
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from typing import Any
 from weakref import WeakKeyDictionary, WeakSet
@@ -20,8 +23,8 @@ TURNS = 2
 """The turns of the event loop in which it reads what has arrived: one to notice it, one to read it."""
 
 
-class Exchange:
-    """One request over a connection of a borrowed session, of which little is known."""
+class Exchange(ABC):
+    """One request and its answer on a connection."""
 
     def __init__(self, *, reused: bool) -> None:
         self.reused = reused
@@ -30,31 +33,64 @@ class Exchange:
         """Whether a response has begun."""
 
     @property
-    def middlewares(self) -> Sequence[aiohttp.ClientMiddlewareType] | None:
-        """Those to send the request with; `None`: the session's own."""
-        return None
-
-    @property
     def is_inconclusive(self) -> bool:
         """Whether its failure says nothing about the server: an old connection may have been dead already."""
         return self.reused and not self.answered
 
+    @property
+    @abstractmethod
+    def middlewares(self) -> Sequence[aiohttp.ClientMiddlewareType] | None:
+        """Those to send the request with; `None`: the session's own."""
+
+    @abstractmethod
+    def succeed(self) -> None:
+        """Record that the answer was read."""
+
+    @abstractmethod
+    def fail(self) -> None:
+        """Record that an old connection was dead, or brought what nobody asked for."""
+
+    @abstractmethod
     def discard(self) -> None:
         """Use the connection for no other request."""
+
+
+class BorrowedPool:
+    """What is known of the connections of a borrowed session: how many of them may be idle after our requests."""
+
+    idle = 0
+
+
+class BorrowedExchange(Exchange):
+    """One request over a connection that a borrowed session chooses."""
+
+    middlewares = None
+
+    def __init__(self, pool: BorrowedPool) -> None:
+        super().__init__(reused=pool.idle > 0)
+        self._pool = pool
+        self._pool.idle -= self.reused
+
+    def succeed(self) -> None:
+        self._pool.idle += 1
+
+    def fail(self) -> None:
+        pass  # The session has dropped the connection.
+
+    def discard(self) -> None:
+        pass  # The session keeps it: nothing public tells which connection it was.
 
 
 class OwnExchange(Exchange):
     """One request over a connection of our own session."""
 
-    def __init__(self, connector: "Connector") -> None:
+    def __init__(self, connector: Connector) -> None:
         super().__init__(reused=False)
         self._connector = connector
         self._protocol: ResponseHandler | None = None
 
     @property
     def middlewares(self) -> Sequence[aiohttp.ClientMiddlewareType]:
-        """One that records the connection, and sends nothing twice."""
-
         # A function, not a method: what mocks aiohttp in tests makes deep copies of the arguments of a request.
         async def send_once(
             request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType
@@ -75,8 +111,15 @@ class OwnExchange(Exchange):
         """Record the connection that was chosen."""
         self._protocol, self.reused = protocol, reused
 
+    def succeed(self) -> None:
+        pass  # The connector puts the connection back.
+
+    def fail(self) -> None:
+        self.discard()
+        self._connector.distrust_used()
+
     def discard(self) -> None:
-        """Close the connection, even if it is idle again, or carries another request: that one takes a new one."""
+        # It may be idle again, or carry another request by now. That one then takes a new connection.
         if self._protocol is not None:
             self._protocol.close()
 
@@ -100,8 +143,11 @@ class Connector(aiohttp.TCPConnector):
         self._distrusted.update(self._used)
 
     async def connect(
-        self, req: aiohttp.ClientRequest, traces: list[Any], timeout: aiohttp.ClientTimeout
-    ) -> Connection:  # noqa: ASYNC109 - aiohttp's name
+        self,
+        req: aiohttp.ClientRequest,
+        traces: list[Any],
+        timeout: aiohttp.ClientTimeout,  # noqa: ASYNC109 - aiohttp's name
+    ) -> Connection:
         """Return a new connection, or a pooled one on which nothing came while it was idle."""
         while True:
             connection = await super().connect(req, traces, timeout)

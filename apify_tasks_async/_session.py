@@ -8,7 +8,7 @@ import weakref
 
 import aiohttp
 
-from apify_tasks_async._connections import Connector, Exchange, OwnExchange
+from apify_tasks_async._connections import BorrowedExchange, BorrowedPool, Connector, Exchange, OwnExchange
 from apify_tasks_async._home import Home
 from apify_tasks_async._version import __version__
 
@@ -20,7 +20,7 @@ class BorrowedSession:
 
     def __init__(self, session: aiohttp.ClientSession) -> None:
         self._session = session
-        self._idle = 0  # how many connections may be left in the pool by our requests
+        self._pool = BorrowedPool()
 
     @property
     def closed(self) -> bool:
@@ -35,18 +35,7 @@ class BorrowedSession:
 
     def begin(self) -> Exchange:
         """Begin to exchange a request for a response."""
-        exchange = Exchange(reused=self._idle > 0)
-        self._idle -= exchange.reused
-        return exchange
-
-    def end(self, exchange: Exchange, *, sound: bool) -> None:
-        """End it.
-
-        Args:
-            exchange: What `begin` returned.
-            sound: Whether its connection can be trusted; if not, those as old as it cannot be trusted either.
-        """
-        self._idle += sound
+        return BorrowedExchange(self._pool)
 
     async def close(self) -> None:
         """Leave the session open."""
@@ -90,17 +79,6 @@ class OwnSession:
     def begin(self) -> Exchange:
         """Begin to exchange a request for a response."""
         return OwnExchange(self._connector)
-
-    def end(self, exchange: Exchange, *, sound: bool) -> None:
-        """End it.
-
-        Args:
-            exchange: What `begin` returned.
-            sound: Whether its connection can be trusted; if not, those as old as it cannot be trusted either.
-        """
-        if not sound:
-            exchange.discard()
-            self._connector.distrust_used()
 
     async def close(self) -> None:
         """Close the session. A second call waits for the first."""

@@ -78,9 +78,9 @@ class Transport:
                     raise
             else:
                 if not (exchange.reused and is_foreign(response)):
-                    self._session.end(exchange, sound=True)
+                    exchange.succeed()
                     return response
-            self._session.end(exchange, sound=False)
+            exchange.fail()
             self._recorder.record_reconnect(request)
 
     async def _exchange(

@@ -129,16 +129,18 @@ class TestDeadPool:
     @pytest.mark.parametrize("concurrency", [1, 8, 16])
     async def test_forgotten(self, concurrency: int, *, own: bool) -> None:
         """A client whose pooled connections all died goes on at once, without a second attempt."""
-        policy = RetryPolicy(attempts=1)
-        async with RawServer(slowly(page, 0.01)) as server, session_of(own=own) as options:
-            async with client_of(server, retry=policy, concurrency=concurrency, **options) as client:
-                assert TASKS == await client.all_tasks(page_size=20)
-                server.forget()
-                assert len(TASKS) == await client.count()
-                assert TASKS == await client.all_tasks(page_size=20)
-            assert 0 == client.stats.retries
-            # aiohttp sends a request of a borrowed session again by itself, once.
-            assert client.stats.reconnects >= own
+        async with (
+            RawServer(slowly(page, 0.01)) as server,
+            session_of(own=own) as options,
+            client_of(server, retry=IMPATIENT, concurrency=concurrency, **options) as client,
+        ):
+            assert TASKS == await client.all_tasks(page_size=20)
+            server.forget()
+            assert len(TASKS) == await client.count()
+            assert TASKS == await client.all_tasks(page_size=20)
+        assert 0 == client.stats.retries
+        # aiohttp sends a request of a borrowed session again by itself, once.
+        assert client.stats.reconnects >= own
 
     async def test_forgotten_costs_a_round_trip(self) -> None:
         """However many connections are dead, the next request meets one of them."""
@@ -158,23 +160,28 @@ class TestDeadPool:
             server.forget_current()
             return page(head)
 
-        async with RawServer(answer) as server, session_of(own=own) as options:
-            async with client_of(server, retry=IMPATIENT, concurrency=concurrency, **options) as client:
-                for _ in range(3):
-                    assert TASKS == await client.all_tasks(page_size=10)
+        async with (
+            RawServer(answer) as server,
+            session_of(own=own) as options,
+            client_of(server, retry=IMPATIENT, concurrency=concurrency, **options) as client,
+        ):
+            for _ in range(3):
+                assert TASKS == await client.all_tasks(page_size=10)
 
     @own_and_borrowed
     @pytest.mark.parametrize("then", [Then.CLOSE, Then.RESET])
     async def test_server_is_down(self, then: Then, *, own: bool) -> None:
         """A server that breaks new connections as well costs its attempts, and no more than one request besides."""
-        async with RawServer(page, Reply(then=then)) as server, session_of(own=own) as options:
-            retry = RetryPolicy(attempts=3, base_delay=0)
-            async with client_of(server, retry=retry, **options) as client:
+        retry = RetryPolicy(attempts=3, base_delay=0)
+        async with (
+            RawServer(page, Reply(then=then)) as server,
+            session_of(own=own) as options,
+            client_of(server, retry=retry, **options) as client,
+        ):
+            await client.count()
+            with pytest.raises(TransportError, match="after 3 attempts"):
                 await client.count()
-                with pytest.raises(TransportError, match="after 3 attempts"):
-                    await client.count()
-            assert 1 == client.stats.reconnects
-            assert 1 + 3 + 1 == client.stats.requests
+        assert (1, 1 + 3 + 1) == (client.stats.reconnects, client.stats.requests)
 
     async def test_within_the_timeout(self) -> None:
         """The timeout of an attempt covers the connections that it went through."""
@@ -182,7 +189,7 @@ class TestDeadPool:
         async with RawServer(page, hang) as server, client_of(server, retry=IMPATIENT, timeout=0.05) as client:
             await client.count()
             server.forget()
-            with pytest.raises(TransportError, match="no complete response within 0.05 s"):
+            with pytest.raises(TransportError, match="no complete response within"):
                 await client.count()
         assert (1, 2) == (server.resets, len(server.requests))
 
