@@ -18,6 +18,7 @@ from aiohttp.client_proto import ResponseHandler
 from aiohttp.connector import Connection
 
 from apify_tasks_async._failures import DisconnectedError, reason_of
+from apify_tasks_async._home import Home
 
 TURNS = 2
 """The turns of the event loop in which it reads what has arrived: one to notice it, one to read it."""
@@ -133,10 +134,15 @@ class Connector(aiohttp.TCPConnector):
 
     def __init__(self, limit: int) -> None:
         super().__init__(limit=limit)
+        self._home = Home.here()
         self.exchanges: WeakKeyDictionary[aiohttp.ClientRequest, OwnExchange] = WeakKeyDictionary()
         """The exchange of each request."""
         self._used: WeakSet[ResponseHandler] = WeakSet()
         self._distrusted: WeakSet[ResponseHandler] = WeakSet()
+
+    def __del__(self) -> None:
+        if self._home.is_this_process:
+            super().__del__()
 
     def distrust_used(self) -> None:
         """Use none of today's connections again: one of them was dead."""

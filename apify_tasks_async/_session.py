@@ -92,7 +92,10 @@ Session = BorrowedSession | OwnSession
 
 def _close_unclosed(session: aiohttp.ClientSession, origin: str, home: Home) -> None:
     # aiohttp would warn of a session, which the user never saw.
-    if session.closed or not home.is_this_process:
+    if session.closed:
+        return
+    if not home.is_this_process:
+        session.detach()
         return
     home.call(_close_connections, session)
     warnings.warn(

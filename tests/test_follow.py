@@ -1,6 +1,7 @@
 """Walks through the real client over a list that changes: exact, resumed, followed."""
 
 import asyncio
+import gc
 import itertools
 import json
 import logging
@@ -484,3 +485,29 @@ async def test_following_a_short_list_costs_one_request_a_look(make_client: Make
         await tasks.aclose()
         looks = [(request.offset, request.limit, request.desc) for request in api.requests[2:]]
     assert {(0, 200, True)} == set(looks) or count == 0
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize("method", ["follow_tasks", "follow_pages"])
+async def test_keeps_nothing_while_it_waits(api: FakeApify, make_client: MakeClient, method: str) -> None:
+    """While a follower waits for the next look, it keeps nothing that it has delivered."""
+    client = make_client()
+    before = tasks_alive()
+    follower = getattr(client, method)(interval=1000)
+    seen = 0
+    while seen < len(api.tasks):
+        delivered = await anext(follower)
+        seen += 1 if isinstance(delivered, Task) else len(delivered)
+        del delivered
+    waiting = asyncio.create_task(anext(follower))
+    await until(lambda: before == tasks_alive(), pause=0.05)
+    assert not waiting.done()
+    waiting.cancel()
+    await asyncio.wait({waiting})
+    await follower.aclose()
+
+
+def tasks_alive() -> int:
+    """Return how many tasks there are in memory."""
+    gc.collect()
+    return sum(isinstance(thing, Task) for thing in gc.get_objects())

@@ -1,19 +1,20 @@
 """The life of a client: how tasks share it, how it closes, and what happens if nobody closes it."""
 
 import asyncio
+import contextlib
 import gc
 import signal
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Awaitable, Iterator, Sequence
 from typing import Any
 
 import aiohttp
 import pytest
 from helpers.processes import SECONDS, started
-from helpers.raw_server import RawServer, message
+from helpers.raw_server import RawServer, Reply, Then, message
 from helpers.support import MakeClient, client_of, until, wait_until
 
-from apify_tasks_async import ClientClosedError, TasksClient
+from apify_tasks_async import ClientClosedError, TasksClient, iter_tasks
 from apify_tasks_async.testing import FakeApify, Hang
 
 VERY_STRICT = (sys.executable, "-X", "dev", "-W", "error")
@@ -64,6 +65,35 @@ class TestClosing:
             await client.close()
             await until(lambda: not server.open)
 
+    async def test_cancelled_at_its_first_wait(self) -> None:
+        """A call of `close` in a scope that is cancelled already closes the connections all the same."""
+        async with RawServer(*[message()] * 6, Reply(then=Then.HANG)) as server:
+            kept = [client_of(server)]
+            await asyncio.gather(*(kept[0].count() for _ in range(6)))
+            hanging = asyncio.create_task(kept[0].count())
+            await until(lambda: len(server.requests) == 7)
+            closing = asyncio.create_task(cancelled_before(kept[0].close()))
+            await asyncio.wait({closing, hanging})
+            await until(lambda: not server.open)
+            assert (True, ClientClosedError) == (closing.cancelled(), type(hanging.exception()))
+            del hanging
+            drop(kept)  # without a warning
+
+    async def test_walk_cancelled_twice(self, api: FakeApify) -> None:
+        """A walk whose consumer is cancelled again while it cleans up leaves no connection."""
+        api.fail(Hang(), times=None, offset=1000)
+
+        async def walk() -> None:
+            async with contextlib.aclosing(iter_tasks(api.token, base_url=api.url)) as tasks:
+                async for _ in tasks:
+                    await cancelled_before(asyncio.sleep(0))
+
+        walking = asyncio.create_task(walk())
+        await until(lambda: api.in_flight)
+        walking.cancel()
+        await asyncio.wait({walking})
+        await until(lambda: not api.in_flight)
+
     async def test_shared(self, api: FakeApify, make_client: MakeClient) -> None:
         """Many tasks share a client, and cancelling some does not disturb the others."""
         client = make_client(concurrency=2)
@@ -81,6 +111,14 @@ class TestClosing:
             async for _ in client.iter_pages(page_size=100):
                 await client.close()
         assert 1 <= len(api.requests) <= 10
+
+
+async def cancelled_before(awaitable: Awaitable[object]) -> None:
+    """Await something in a task that has been cancelled, as in a scope of anyio that has ended."""
+    task = asyncio.current_task()
+    assert task is not None
+    task.cancel()
+    await awaitable
 
 
 def drop(kept: list[Any]) -> None:
@@ -103,6 +141,16 @@ class TestDropped:
             await until(lambda: not server.open)
             expected = f"unclosed TasksClient of {server.url}; use `async with`, or await close()"
         assert [expected] == [str(warning.message) for warning in warned]
+
+    async def test_in_another_thread(self) -> None:
+        """A client that the garbage collector finds in another thread is closed in the thread of its loop."""
+        asyncio.get_running_loop().set_debug(True)  # it complains of calls from another thread
+        async with RawServer(message()) as server:
+            kept = [client_of(server)]
+            await kept[0].count()
+            with pytest.warns(ResourceWarning, match="unclosed TasksClient"):
+                await asyncio.to_thread(drop, kept)
+            await until(lambda: not server.open)
 
     async def test_nothing_to_close(self) -> None:
         """A client without a session to close is dropped without a warning (pytest turns any into an error)."""
@@ -181,6 +229,13 @@ def hanging() -> Iterator[FakeApify]:
         yield api
 
 
+@pytest.fixture
+def api_in_thread() -> Iterator[FakeApify]:
+    """Return an API with 100 tasks, in a thread."""
+    with FakeApify(tasks=100) as api:
+        yield api
+
+
 def run(body: str, api: FakeApify, python: Sequence[str] = VERY_STRICT) -> tuple[int, str, str]:
     """Run a function of the program in a new process, and return the exit code and both outputs."""
     with started(api, "-c", PROGRAM.replace("{body}", body), command=python) as process:
@@ -209,6 +264,28 @@ def test_exit_without_close(hanging: FakeApify, body: str) -> None:
 def test_exit_without_close_is_silent_by_default(hanging: FakeApify) -> None:
     """Python hides the warning by default, as it does for files."""
     assert (0, "", "") == run("unclosed", hanging, [sys.executable])
+
+
+FORK = """
+import asyncio, os, sys
+from apify_tasks_async import TasksClient
+
+loop = asyncio.new_event_loop()
+client = TasksClient(timeout=5)
+loop.run_until_complete(client.count())
+if not (child := os.fork()):
+    sys.exit()
+os.waitpid(child, 0)
+print(loop.run_until_complete(client.count()), client.stats.requests)
+loop.run_until_complete(client.close())
+loop.close()
+"""
+
+
+def test_fork(api_in_thread: FakeApify) -> None:
+    """A forked child that ends leaves the parent's connections alone."""
+    with started(api_in_thread, "-c", FORK, command=[sys.executable]) as process:
+        assert (b"100 2\n", b"") == process.communicate(timeout=SECONDS)
 
 
 def test_ctrl_c(hanging: FakeApify) -> None:
