@@ -140,9 +140,9 @@ class Connector(aiohttp.TCPConnector):
         self._used: WeakSet[ResponseHandler] = WeakSet()
         self._distrusted: WeakSet[ResponseHandler] = WeakSet()
 
-    def __del__(self) -> None:
+    def __del__(self, *arguments: Any) -> None:
         if self._home.is_this_process:
-            super().__del__()
+            super().__del__(*arguments)
 
     def distrust_used(self) -> None:
         """Use none of today's connections again: one of them was dead."""

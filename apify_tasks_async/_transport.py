@@ -51,13 +51,16 @@ class Transport:
         except (aiohttp.ClientError, OSError, RuntimeError, ValueError, DisconnectedError) as error:
             # Returned, not raised here: aiohttp's exceptions contain the request's headers, and so the token. They
             # must be neither the cause nor the context of ours.
-            return translate(
+            failure = translate(
                 error,
                 request,
                 self._redactor,
                 timeout=timeout if timer.expired() else None,
                 session_closed=self._session.closed,
             )
+            if failure is None:
+                raise
+            return failure
 
     async def close(self) -> None:
         """Close the session if it is our own. The connections are closed before it waits for anything."""

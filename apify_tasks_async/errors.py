@@ -25,7 +25,7 @@ Every message says in one line what failed, where in the list, after how many at
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -74,7 +74,7 @@ class ApifyTasksError(Exception):
         1000 5
     """
 
-    advice: ClassVar[str] = ""
+    advice: str = ""
     """What to do about it, as the end of the message."""
 
     def __init__(

@@ -73,7 +73,7 @@ def raw(*pieces: bytes) -> Reply:
 class RawServer:
     """Answers each request with the next reply, and repeats the last one.
 
-    With a `greeting`, it sends that at once and reads no request.
+    With a `greeting`, it sends that at once, which may be nothing, and reads no request: `then` follows.
 
     Attributes:
         requests: The head of each request that was answered.
@@ -82,7 +82,9 @@ class RawServer:
         open: How many connections are open.
     """
 
-    def __init__(self, *replies: Answer, tls: ssl.SSLContext | None = None, greeting: bytes = b"") -> None:
+    def __init__(
+        self, *replies: Answer, tls: ssl.SSLContext | None = None, greeting: bytes | None = None, then: Then = Then.HANG
+    ) -> None:
         self.requests: list[str] = []
         self.resets = 0
         self.connections = 0
@@ -90,6 +92,7 @@ class RawServer:
         self._replies = list(replies)
         self._tls = tls
         self._greeting = greeting
+        self._then = then
         self._listener = socket.create_server(("127.0.0.1", 0))
         self._listener.settimeout(0)
         self._tasks: set[asyncio.Task[None]] = set()
@@ -152,9 +155,11 @@ class RawServer:
         try:
             # A client may hang up at any time.
             with contextlib.suppress(OSError, asyncio.IncompleteReadError):
-                if self._greeting:
+                if self._greeting is not None:
                     writer.write(self._greeting)
-                    await reader.read()
+                    await reader.read(1)
+                    await self._end(reader, writer, self._then)
+                    return
                 while await self._answer(reader, writer):
                     pass
         finally:
@@ -175,14 +180,17 @@ class RawServer:
             await asyncio.sleep(reply.pause)
             writer.write(piece)
             await writer.drain()
-        if reply.then is Then.HANG:
+        await self._end(reader, writer, reply.then)
+        return reply.then is Then.READ
+
+    async def _end(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, then: Then) -> None:
+        if then is Then.HANG:
             await reader.read()
-        elif reply.then is Then.RESET:
+        elif then is Then.RESET:
             _reset_when_closed(writer)
-        elif reply.then is Then.CLOSE:
+        elif then is Then.CLOSE:
             writer.close()
             await writer.wait_closed()
-        return reply.then is Then.READ
 
 
 def _reset_when_closed(writer: asyncio.StreamWriter) -> None:
