@@ -79,11 +79,11 @@ class ExactWalk(RuleBasedStateMachine):
     @rule(
         which=st.integers(0, 7),
         ties=st.integers(0, 9),
-        lie=st.sampled_from([0, 0, 0, -1, 1, -10, 10, -40]),
+        lie=st.sampled_from([0, 0, 0, -1, 1, -10, 10, -40, None]),
         rows=st.sampled_from([1000, 1000, 1000, 0, 0, 1, 2, 5, 9, 20]),
         double=BOTH,
     )
-    def answer(self, which: int, ties: int, lie: int, rows: int, *, double: bool) -> None:
+    def answer(self, which: int, ties: int, lie: int | None, rows: int, *, double: bool) -> None:
         """Answer any of the requests in flight: whole or cut, with a total of another moment, with a task twice."""
         unanswered = self.reader.unanswered
         request = unanswered[which % len(unanswered)]
@@ -95,9 +95,10 @@ class ExactWalk(RuleBasedStateMachine):
     def _answer(self, request: PageRequest, ties: int) -> Page:
         return self.list.answer(request, ties=ties, unsaid=self.unsaid)
 
-    def _contradict(self, page: Page, lie: int, rows: int, *, double: bool) -> Page:
-        total = max(0, page.total + lie)
+    def _contradict(self, page: Page, lie: int | None, rows: int, *, double: bool) -> Page:
         short = cut(page, rows)
+        # With `None` the total says that the list ends here.
+        total = page.offset + len(short.entries) if lie is None else max(0, page.total + lie)
         if page.request.offset == 0 and len(short.entries) == total < page.total:
             total += 1  # a walk assumes that a part of the list does not say that it is all of it
         entries = (*short.entries[:1], *short.entries) if double else short.entries

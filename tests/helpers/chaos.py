@@ -6,7 +6,7 @@ import logging
 import re
 import time
 import tracemalloc
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Awaitable, Callable
 from contextvars import ContextVar
 from datetime import timedelta
@@ -33,7 +33,10 @@ from apify_tasks_async.testing import (
     Hang,
     MalformedItem,
     MalformedJson,
+    OtherRequest,
     RecordedRequest,
+    RepeatedItem,
+    ShortPage,
     SlowBody,
     Status,
     TruncatedBody,
@@ -85,9 +88,17 @@ FAULTS: dict[str, Callable[[Random], Fault]] = {
     "body too slow": lambda _: SlowBody(TIMEOUT * 20),
     "hang": lambda _: Hang(),
     "malformed JSON": lambda _: MalformedJson(),
+    "short page": lambda random: ShortPage(random.choice([0, 0, 1, 3, 8, 15]), count=random.choice([None, 20])),
+    "other request": lambda random: OtherRequest(
+        offset=random.choice([0, 40, 200]), desc=random.choice([None, False, True])
+    ),
+    "repeated item": lambda random: RepeatedItem(random.randrange(30)),
     "malformed item": lambda random: MalformedItem(random.randrange(30), *random.choice(SPOILED)),
 }
 """One request in five gets one of these, all equally likely."""
+
+LAG = 3
+"""How many changes the other replica lags behind, if there is one."""
 
 SPOILED: list[tuple[str, Any]] = [
     ("name", None),
@@ -185,6 +196,8 @@ class Round:
         api.on_request = self._stir
         api.max_limit = self._random.choice([60, 1000])
         api.shuffle_ties = True
+        api.replica_lags = self._random.choice([(0,), (0, LAG)])
+        self._changed: deque[str] = deque(maxlen=LAG)  # the ids of the tasks that changed last
 
     async def run(self) -> None:
         """Walk until the server has the requested number of requests, and complete all walks."""
@@ -195,8 +208,8 @@ class Round:
         for client in self._clients:
             await self._close(client)
         counts = self.tally.counts
-        # The server may not see a request that was cut off.
-        cut_off = counts["cancelled requests"] + counts["timeouts"]
+        # The server may not see a request that was cut off, or that met a dead connection.
+        cut_off = counts["cancelled requests"] + counts["timeouts"] + counts["reconnects"]
         if not counts["requests"] - cut_off <= counts["seen"] <= counts["requests"]:
             self.tally.broken.append(f"sent {counts['requests']}, {cut_off} of them cut off, but seen {counts['seen']}")
 
@@ -208,6 +221,7 @@ class Round:
         self.api.requests.clear()
         self.api.reported_total = None
         if self._calm.is_set():
+            self.api.replica_lags = (0,)
             return
         random = self._random
         for _ in range(random.choice([0, 0, 0, 1, 2, 5])):
@@ -223,17 +237,19 @@ class Round:
         tasks = self.api.tasks
         if random.random() < len(tasks) / TASKS / 2:
             deleted = self.api.delete_task(random.choice(random.choice([tasks, tasks[:30], tasks[-30:]])).id)
+            self._changed.append(deleted.id)
             for journey in self._journeys:
                 journey.promised.pop(deleted.id, None)
         elif random.random() < 0.7:
             # Followers get each task that is not older than the others.
             self._newest += random.choice([0, 1]) * timedelta(minutes=1)
             created = self.api.create_task(created_at=self._newest)
+            self._changed.append(created.id)
             for journey in self._journeys:
                 if journey.endless:
                     journey.promised[created.id] = created
         else:
-            self.api.create_task(created_at=random.choice(tasks).created_at)
+            self._changed.append(self.api.create_task(created_at=random.choice(tasks).created_at).id)
 
     # The clients.
 
@@ -265,9 +281,9 @@ class Round:
         stats = attrs.asdict(client.stats)
         self.tally.counts.update(stats)
         ended = stats["pages"] + stats["retries"] + stats["failures"]
-        self.tally.counts["cancelled requests"] += stats["requests"] - ended
+        self.tally.counts["cancelled requests"] += stats["requests"] - stats["reconnects"] - ended
         reported = self._reported.pop(client, 0)
-        if reported != ended or stats["requests"] < ended:
+        if reported != ended or stats["requests"] - stats["reconnects"] < ended:
             self.tally.broken.append(f"on_attempt got {reported} attempts, the statistics have {ended}")
 
     # The walks.
@@ -280,7 +296,7 @@ class Round:
     def _plan(self, random: Random) -> Journey:
         exact = random.random() < 0.75
         return Journey(
-            self.api.tasks,
+            [task for task in self.api.tasks if task.id not in self._changed],  # every replica shows these
             exact=exact,
             desc=random.random() < 0.5,
             page_size=random.choice([20, 50, 100, 1000] if exact else [10, 20, 50, 100, 1000]),
