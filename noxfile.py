@@ -92,6 +92,13 @@ def lowest(session: nox.Session) -> None:
     run_pytest(session, "-m", "pytest", *PARALLEL)
 
 
+@nox.session
+def uvloop(session: nox.Session) -> None:
+    """Test with uvloop in place of asyncio's own event loop."""
+    session.install(".[cli]", *group("test"), *group("uvloop"))
+    run_pytest(session, "-m", "pytest", *PARALLEL, TEST_EVENT_LOOP="uvloop")
+
+
 # What is not the package.
 
 
@@ -131,6 +138,13 @@ def contract(session: nox.Session) -> None:
     """Search for a request that FakeApify does not answer as its OpenAPI document says."""
     session.install(".", *group("contract"), *group("test"))
     run_pytest(session, "-m", "pytest", "tests/searches/contract.py")
+
+
+@nox.session
+def intermediaries(session: nox.Session) -> None:
+    """Walk through nginx, haproxy, squid and varnish; those that are missing are skipped."""
+    session.install(".", *group("test"))
+    run_pytest(session, "-m", "pytest", "-rs", "tests/searches/intermediaries.py")
 
 
 @nox.session

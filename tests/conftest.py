@@ -2,6 +2,7 @@
 
 import asyncio
 import gc
+import importlib
 import inspect
 import os
 from collections.abc import AsyncIterator, Callable
@@ -38,6 +39,8 @@ def pytest_asyncio_loop_factories(item: pytest.Item) -> dict[str, Callable[[], a
     """Choose the event loop of an asynchronous test."""
     if item.get_closest_marker("virtual_time"):
         return {"virtual": VirtualTimeLoop}
+    if os.environ.get("TEST_EVENT_LOOP") == "uvloop":
+        return {"uvloop": importlib.import_module("uvloop").new_event_loop}
     return {"real": asyncio.new_event_loop}
 
 
@@ -48,16 +51,22 @@ def pytest_collection_finish() -> None:
 
 
 def _open_sockets() -> set[str]:
-    """Return the open sockets of this process; empty where the system does not list them."""
+    """Return the open network sockets of this process; empty where the system does not list them."""
+    # uvloop opens a pair of local sockets each time that it runs.
+    numbers = {line.split()[9] for name in ("tcp", "tcp6") for line in _lines(Path("/proc/self/net") / name)[1:]}
     names = set()
     for entry in Path("/proc/self/fd").glob("*"):
         try:
             target = os.readlink(entry)  # noqa: PTH115  Path.readlink would make a path of socket:[123]
         except OSError:
             continue
-        if target.startswith("socket:"):
+        if target.startswith("socket:") and target[8:-1] in numbers:
             names.add(target)
     return names
+
+
+def _lines(path: Path) -> list[str]:
+    return path.read_text().splitlines() if path.exists() else []
 
 
 @pytest_asyncio.fixture
