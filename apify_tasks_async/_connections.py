@@ -31,7 +31,6 @@ class Exchange(ABC):
         self.reused = reused
         """Whether the connection may have carried other requests before."""
         self.answered = False
-        """Whether a response has begun."""
 
     @property
     def is_inconclusive(self) -> bool:
@@ -43,9 +42,9 @@ class Exchange(ABC):
     def middlewares(self) -> Sequence[aiohttp.ClientMiddlewareType] | None:
         """Those to send the request with; `None`: the session's own."""
 
-    @abstractmethod
-    def succeed(self) -> None:
-        """Record that the answer was read."""
+    def answer(self) -> None:
+        """Record that a response has begun."""
+        self.answered = True
 
     @abstractmethod
     def fail(self) -> None:
@@ -72,8 +71,9 @@ class BorrowedExchange(Exchange):
         self._pool = pool
         self._pool.idle -= self.reused
 
-    def succeed(self) -> None:
-        self._pool.idle += 1
+    def answer(self) -> None:
+        super().answer()
+        self._pool.idle += 1  # soon: aiohttp does not tell when
 
     def fail(self) -> None:
         pass  # The session has dropped the connection.
@@ -111,9 +111,6 @@ class OwnExchange(Exchange):
     def carry(self, protocol: ResponseHandler, *, reused: bool) -> None:
         """Record the connection that was chosen."""
         self._protocol, self.reused = protocol, reused
-
-    def succeed(self) -> None:
-        pass  # The connector puts the connection back.
 
     def fail(self) -> None:
         self.discard()

@@ -75,7 +75,7 @@ def _of_runtime(reason: str, request: PageRequest) -> errors.ApifyTasksError | N
 
 def _of_value(error: Exception, reason: str, request: PageRequest) -> errors.ApifyTasksError | None:
     """Return the error for a ValueError of aiohttp, or of what it calls with the URL."""
-    if not _raised_in(error.__traceback__, "aiohttp", "yarl", "encodings", "socket"):
+    if not _raised_in(error.__traceback__, "aiohttp", "yarl", "encodings", "socket", "uvloop"):
         return None
     culprit = (
         "base_url cannot be used"

@@ -38,6 +38,10 @@ def is_foreign(response: Response | errors.ApifyTasksError) -> bool:
     return _error_document(response.body) == (None, None)
 
 
+class OtherAnswerError(InvalidDocumentError):
+    """It answers another request, so the connection on which it came is out of step."""
+
+
 def read_response(
     request: PageRequest, response: Response, attempts: int, redactor: Redactor
 ) -> Page | errors.ApifyTasksError:
@@ -49,6 +53,8 @@ def read_response(
         try:
             return _read_page(request, response.body, attempts, redactor)
         except InvalidDocumentError as invalid:
+            if isinstance(invalid, OtherAnswerError):
+                response.discard()
             problem = f"the response is not as documented: {_one_line(str(invalid))}"
         error = errors.InvalidResponseError(problem, **request.where())
     error.attempts = attempts
@@ -74,10 +80,13 @@ def _checked(request: PageRequest, envelope: Envelope) -> Envelope:
     if envelope.count < len(envelope.items):
         problems.append(("count", f"says {envelope.count}, but items has {len(envelope.items)}"))
     # Caches and gateways may send another page. An empty one is let through: for a walk it is evidence of nothing.
-    for name in ("offset", "desc"):
-        asked, got = getattr(request, name), getattr(envelope, name)
-        if envelope.items and asked != got:
-            problems.append((name, f"asked for {asked}, got {got}"))
+    other = [
+        (name, f"asked for {getattr(request, name)}, got {getattr(envelope, name)}")
+        for name in ("offset", "desc")
+        if envelope.items and getattr(request, name) != getattr(envelope, name)
+    ]
+    if other:
+        raise OtherAnswerError(*problems, *other)
     if problems:
         raise InvalidDocumentError(*problems)
     return envelope

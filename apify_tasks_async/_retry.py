@@ -148,10 +148,7 @@ class RetryLoop:
         # Pages arrive in bursts. Decoding one page per turn of the loop keeps a burst from blocking it.
         async with self._decoding:
             await asyncio.sleep(0)
-            page = read_response(request, response, number, self._redactor)
-        if isinstance(page, errors.InvalidResponseError):
-            response.discard()  # The answer to another request came, so the connection is out of step.
-        return page
+            return read_response(request, response, number, self._redactor)
 
     def _delay_after(
         self, result: Page | errors.ApifyTasksError, number: int, deadline: float, sent_at: float

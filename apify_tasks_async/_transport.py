@@ -81,7 +81,6 @@ class Transport:
                     raise
             else:
                 if not (exchange.reused and is_foreign(response)):
-                    exchange.succeed()
                     return response
             exchange.fail()
             self._recorder.record_reconnect(request)
@@ -100,7 +99,7 @@ class Transport:
             raise_for_status=False,
             middlewares=exchange.middlewares,
         ) as response:
-            exchange.answered = True
+            exchange.answer()
             if response.status != 200:
                 body = await self._read_error(response, timer)
                 return Response(response.status, response.headers, body, exchange.discard)

@@ -121,7 +121,7 @@ async def test_closed_handshake(then: Then, reason: str) -> None:
 # The machine.
 
 
-@pytest.fixture
+@contextlib.contextmanager
 def no_more_files() -> Iterator[None]:
     """Use up all file descriptors but those that the tests have open."""
     with contextlib.ExitStack() as stack:
@@ -134,9 +134,10 @@ def no_more_files() -> Iterator[None]:
         yield
 
 
-async def test_too_many_open_files(no_more_files: None) -> None:
+async def test_too_many_open_files() -> None:
     """A process with too many open files is told so, and what to do; the network is not to blame."""
-    error = await failure_of("http://127.0.0.1:9")
+    with no_more_files():
+        error = await failure_of("http://127.0.0.1:9")
     assert (TransportError, "cannot connect to 127.0.0.1:9: Too many open files") == (type(error), error.problem)
     assert "let many clients share one session" in error.advice
 
@@ -158,7 +159,11 @@ async def test_no_more_threads(monkeypatch: pytest.MonkeyPatch) -> None:
 
 async def test_event_loop_that_ends(monkeypatch: pytest.MonkeyPatch) -> None:
     """A request in a loop whose thread pool was shut down is not tried again."""
-    await asyncio.get_running_loop().shutdown_default_executor()
+
+    async def no_threads(*_: Any, **__: Any) -> None:
+        raise RuntimeError("cannot schedule new futures after shutdown")
+
+    monkeypatch.setattr(asyncio.get_running_loop(), "getaddrinfo", no_threads)
     error = await failure_of("http://localhost:9", attempts=3)
     assert (ConfigurationError, 1) == (type(error), error.attempts)
     assert error.problem.startswith("the event loop is shutting down")
@@ -196,9 +201,9 @@ async def test_blocked_socket(monkeypatch: pytest.MonkeyPatch) -> None:
     def blocked(*_: Any, **__: Any) -> socket.socket:
         raise BlockedError("no sockets here")
 
-    monkeypatch.setattr("aiohappyeyeballs.impl.socket.socket", blocked)
     async with TasksClient(TOKEN, base_url="http://127.0.0.1:9") as client:
-        with pytest.raises(BlockedError):
+        with monkeypatch.context() as patch, pytest.raises(BlockedError):
+            patch.setattr("aiohappyeyeballs.impl.socket.socket", blocked)
             await client.count()
 
 

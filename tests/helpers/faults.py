@@ -319,20 +319,25 @@ NO_ANSWER = [
 NO_JSON = "the response is not as documented: not JSON: "
 
 NO_PAGE = [
-    Fault("nothing", message(b""), InvalidResponseError, NO_JSON),
+    Fault("nothing", message(b""), InvalidResponseError, NO_JSON, pooled=True),
     Fault("half a page", raw(b"HTTP/1.0 200 OK\r\n\r\n", EMPTY_PAGE[:40]), InvalidResponseError, NO_JSON),
     Fault("truncated gzip, well framed", encoded(gzip.compress(EMPTY_PAGE)[:-20], "gzip"), InvalidResponseError,
-          NO_JSON),
-    Fault("an encoding that nobody knows", encoded(gzip.compress(EMPTY_PAGE), "rot13"), InvalidResponseError, NO_JSON),
+          NO_JSON, pooled=True),
+    Fault("an encoding that nobody knows", encoded(gzip.compress(EMPTY_PAGE), "rot13"), InvalidResponseError, NO_JSON,
+          pooled=True),
     Fault("HTML", message(b"<html>Welcome to our Wi-Fi</html>", "Content-Type: text/html"), InvalidResponseError,
-          NO_JSON),
-    Fault("invalid UTF-8", message(EMPTY_PAGE.replace(b"total", b"t\xfftal")), InvalidResponseError, NO_JSON),
-    Fault("NaN", message(EMPTY_PAGE.replace(b"0", b"NaN", 1)), InvalidResponseError, NO_JSON),
+          NO_JSON, pooled=True),
+    Fault("invalid UTF-8", message(EMPTY_PAGE.replace(b"total", b"t\xfftal")), InvalidResponseError, NO_JSON,
+          pooled=True),
+    Fault("NaN", message(EMPTY_PAGE.replace(b"0", b"NaN", 1)), InvalidResponseError, NO_JSON, pooled=True),
     Fault("an integer of 5,000 digits", message(EMPTY_PAGE.replace(b"0", b"9" * 5000, 1)), InvalidResponseError,
-          NO_JSON),
-    Fault("100,000 nested arrays", message(b"[" * 100_000 + b"]" * 100_000), InvalidResponseError, NO_JSON),
-    Fault("204", Reply([b"HTTP/1.1 204 No Content\r\n\r\n"]), InvalidResponseError, "expected status 200, got 204"),
-    Fault("206", message(status="206 Partial Content"), InvalidResponseError, "expected status 200, got 206"),
+          NO_JSON, pooled=True),
+    Fault("100,000 nested arrays", message(b"[" * 100_000 + b"]" * 100_000), InvalidResponseError, NO_JSON,
+          pooled=True),
+    Fault("204", Reply([b"HTTP/1.1 204 No Content\r\n\r\n"]), InvalidResponseError, "expected status 200, got 204",
+          pooled=True),
+    Fault("206", message(status="206 Partial Content"), InvalidResponseError, "expected status 200, got 206",
+          pooled=True),
 ]  # fmt: skip
 
 DOCUMENT = b'{"error": {"type": "some-type", "message": "Some message."}}'
@@ -475,7 +480,7 @@ def document(value: Any) -> Reply:
 def no_page(name: str, value: Any, says: str) -> Fault:
     """Return the fault that a document is not a page."""
     problem = f"the response is not as documented: {says}"
-    return Fault(name, document(value), InvalidResponseError, problem)
+    return Fault(name, document(value), InvalidResponseError, problem, pooled=True)
 
 
 def no_task(name: str, item: Any, says: str) -> Fault:
