@@ -1,7 +1,6 @@
 """Checks of arguments. Each error names the argument and the value."""
 
 import inspect
-import ipaddress
 import math
 import re
 import sys
@@ -10,6 +9,7 @@ from typing import Any
 
 from yarl import URL
 
+from apify_tasks_async._environment import may_send_plainly
 from apify_tasks_async.errors import ConfigurationError
 
 
@@ -95,6 +95,8 @@ def check_token(token: Any) -> None:
         raise TypeError(f"token must be a string, got {type(token).__name__}")
     if not token:
         raise ConfigurationError("token is empty; set APIFY_TOKEN, or pass a token from Apify Console")
+    if token[0] in "\"'" or token[-1] in "\"'":
+        raise ConfigurationError("token is in quotes; remove them")
     if not re.fullmatch(r"[!-~]+", token):
         raise ConfigurationError(
             "token must consist of visible ASCII characters; is there a space or a line break at its end?"
@@ -111,29 +113,23 @@ def normalise_base_url(base_url: Any, *, allow_insecure: bool) -> URL:
     except (ValueError, IndexError) as error:  # IndexError: yarl, of https://@[]@
         # The reason may repeat the host, with the password before it.
         reason = f"; {error}" if base_url.isprintable() and "@" not in base_url else ""
-        raise ConfigurationError(f"base_url is not a usable URL: {_shown_url(base_url)}{reason}") from None
+        raise ConfigurationError(f"base_url is not a usable URL: {shown_url(base_url)}{reason}") from None
     if url.user is not None or url.password is not None:
         raise ConfigurationError("base_url must not contain a user or a password; the token is enough")
     if url.scheme not in ("http", "https") or not re.fullmatch(r"[\w.:%-]+", host, re.ASCII):
-        raise ConfigurationError(f"base_url must begin with https:// and a host name, got {_shown_url(base_url)}")
+        raise ConfigurationError(f"base_url must begin with https:// and a host name, got {shown_url(base_url)}")
     if url.query_string or url.fragment:
-        raise ConfigurationError(f"base_url must have neither query nor fragment, got {_shown_url(base_url)}")
-    if url.scheme == "http" and not allow_insecure and not _is_loopback(host):
+        raise ConfigurationError(f"base_url must have neither query nor fragment, got {shown_url(base_url)}")
+    if url.scheme == "http" and not allow_insecure and not may_send_plainly(host):
         raise ConfigurationError(
-            f"base_url must begin with https:// unless the host is loopback, got {_shown_url(base_url)}; "
+            f"base_url must begin with https:// unless the host is loopback, got {shown_url(base_url)}; "
             "allow_insecure=True sends the token in the clear"
         )
     return url.with_path(url.raw_path.rstrip("/").removesuffix("/v2").rstrip("/"), encoded=True)
 
 
-def _is_loopback(host: str) -> bool:
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost" or host.endswith(".localhost")
-
-
-def _shown_url(base_url: str) -> str:
+def shown_url(base_url: str) -> str:
+    """Return the repr of a URL without what may be secret."""
     # The text before an @ may be a password, with any characters in it. The text after ? or # may be a token. If an @
     # follows ? or #, the text before it may be either.
     text = re.sub(r"(?s)^(\w+://)?.*[?#].*@.*", r"\1...", base_url)

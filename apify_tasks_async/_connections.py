@@ -19,6 +19,7 @@ from aiohttp.connector import Connection
 
 from apify_tasks_async._failures import DisconnectedError, reason_of
 from apify_tasks_async._home import Home
+from apify_tasks_async._proxy_failures import is_before_the_tunnel
 
 TURNS = 2
 """The turns of the event loop in which it reads what has arrived: one to notice it, one to read it."""
@@ -103,8 +104,9 @@ class OwnExchange(Exchange):
             except aiohttp.ClientConnectorError:
                 raise  # aiohttp never resends after it
             except (aiohttp.ClientOSError, aiohttp.ServerDisconnectedError) as error:
-                reason = reason_of(error)
-            raise DisconnectedError(reason)
+                failure = DisconnectedError(reason_of(error))
+                failure.is_before_the_tunnel = is_before_the_tunnel(error)
+            raise failure
 
         return (send_once,)
 

@@ -33,6 +33,14 @@ class InvalidDocumentError(ValueError):
     def __str__(self) -> str:
         return "; ".join(self.lines)
 
+    @property
+    def summary(self) -> str:
+        """The problems on one line, the same problem of several fields once: `total, offset: required`."""
+        paths: dict[str, list[str]] = {}
+        for path, text in self.problems:
+            paths.setdefault(text, []).append(path)
+        return "; ".join(f"{', '.join(each)}: {text}" if any(each) else text for text, each in paths.items())
+
     def below(self, name: str) -> list[tuple[str, str]]:
         """Return the problems with the paths that they have in a document whose field `name` this one is."""
         return [
@@ -41,11 +49,15 @@ class InvalidDocumentError(ValueError):
         ]
 
 
+class NotJsonError(InvalidDocumentError):
+    """A document is not JSON, or nested too deeply."""
+
+
 _SURROGATES = re.compile(rb"\\ud[89ab][\da-f]{2}\\ud[c-f][\da-f]{2}|(?P<lone>\\ud[89a-f][\da-f]{2})|\\.", re.IGNORECASE)
 
 
 def load_json(body: bytes) -> Any:
-    """Decode JSON; raise `InvalidDocumentError` if it is not JSON, or nested too deeply."""
+    """Decode JSON; raise `NotJsonError` if it is not JSON, or nested too deeply."""
     try:
         return msgspec.json.decode(body)
     except (ValueError, RecursionError, msgspec.MsgspecError) as error:
@@ -55,7 +67,7 @@ def load_json(body: bytes) -> Any:
     repaired = _SURROGATES.sub(lambda match: rb"\ufffd" if match["lone"] else match[0], body)
     if repaired != body:
         return load_json(repaired)
-    raise InvalidDocumentError(("", problem))
+    raise NotJsonError(("", problem))
 
 
 def _describe(value: Any) -> str:
@@ -86,6 +98,19 @@ def _strict(kind: type, name: str) -> Callable[[Any, Any], Any]:
         return value
 
     return structure
+
+
+_EXACT = 2**53
+"""Up to this size, a float holds every integer."""
+
+
+def _structure_integer(value: Any, _: Any) -> int:
+    # To JSON Schema, and to JavaScript, 15.0 is an integer.
+    if type(value) is float and value.is_integer() and abs(value) <= _EXACT:
+        return int(value)
+    if type(value) is not int:
+        raise _expected("an integer", value)
+    return value
 
 
 def _structure_datetime(value: Any, _: Any) -> datetime:
@@ -194,8 +219,9 @@ Example:
     {'totalRuns': 15}
 """
 
-for _kind, _name in ((str, "a string"), (int, "an integer"), (bool, "a boolean")):
+for _kind, _name in ((str, "a string"), (bool, "a boolean")):
     converter.register_structure_hook(_kind, _strict(_kind, _name))
+converter.register_structure_hook(int, _structure_integer)
 converter.register_structure_hook(datetime, _structure_datetime)
 converter.register_unstructure_hook(datetime, _unstructure_datetime)
 converter.register_structure_hook_func(lambda kind: kind in (list[Task], tuple[Task, ...]), _structure_tasks)

@@ -9,8 +9,11 @@ CONCURRENCY = 8
 RATE_LIMIT = 60.0
 """The maximum number of requests in any second."""
 
+MINIMUM_RATE = 1e-6
+"""Requests per second: one in eleven days. The interval of a much lower rate is too long for a clock."""
+
 TIMEOUT = 30.0
-"""Seconds that one attempt may take."""
+"""Seconds that the first attempt may take."""
 
 INTERVAL = 30.0
 """Seconds between two checks for new tasks."""

@@ -14,11 +14,23 @@ from apify_tasks_async._secret import Redactor
 
 
 class DisconnectedError(Exception):
-    """The connection broke. Not an aiohttp error, so aiohttp does not resend the GET by itself."""
+    """The connection broke. Not an aiohttp error, so aiohttp does not resend the GET by itself.
+
+    Attributes:
+        is_before_the_tunnel: Whether the proxy had not connected to the API yet.
+    """
+
+    is_before_the_tunnel = False
 
 
 def translate(
-    error: Exception, request: PageRequest, redactor: Redactor, *, timeout: float | None, session_closed: bool
+    error: Exception,
+    request: PageRequest,
+    redactor: Redactor,
+    *,
+    timeout: float | None,
+    session_closed: bool,
+    origin: str,
 ) -> errors.ApifyTasksError | None:
     """Return the error of ours that stands for what was raised below; `None` if it came from the user's own code.
 
@@ -28,17 +40,20 @@ def translate(
         redactor: Removes the token, in case the server repeated it.
         timeout: The seconds of the attempt, if they are over.
         session_closed: Whether the session is closed.
+        origin: The scheme and the host of the API, and the proxy on the way, for messages.
     """
     where = request.where()
     reason = redactor.redact(reason_of(error))[:300]
     for kinds, failure, problem in _FAILURES:
         if isinstance(error, kinds):
-            return _advised(failure(f"{problem} {reason}", **where), error)
+            return _advised(failure(f"{problem.format(origin)} {reason}", **where), error)
     if isinstance(error, TimeoutError):
         limit = f"{timeout:.3g} s" if timeout is not None else f"the session's own timeout: {reason}"
-        return errors.RequestTimeoutError(f"no complete response within {limit}", **where)
+        return errors.RequestTimeoutError(
+            f"no complete response from {origin} within {limit}", timeout=timeout, **where
+        )
     if isinstance(error, aiohttp.ClientError | OSError | DisconnectedError):
-        return errors.TransportError(f"the connection broke: {reason}", **where)
+        return errors.TransportError(f"the connection to {origin} broke: {reason}", **where)
     if session_closed:
         return errors.ClientClosedError("the session was closed", **where)
     return _of_runtime(reason, request) if isinstance(error, RuntimeError) else _of_value(error, reason, request)
@@ -53,9 +68,8 @@ _FAILURES: list[tuple[tuple[type[Exception], ...], type[errors.ApifyTasksError],
     ),
     ((aiohttp.InvalidURL,), errors.ConfigurationError, "base_url cannot be used:"),
     ((aiohttp.ClientConnectorError,), errors.TransportError, "cannot connect to"),
-    ((aiohttp.ClientHttpProxyError,), errors.TransportError, "the proxy did not let the request through:"),
-    ((aiohttp.ClientResponseError,), errors.TransportError, "the response cannot be read:"),
-    ((aiohttp.ClientPayloadError,), errors.TransportError, "the response broke off or is garbled:"),
+    ((aiohttp.ClientResponseError,), errors.TransportError, "the response of {} cannot be read:"),
+    ((aiohttp.ClientPayloadError,), errors.TransportError, "the response of {} broke off or is garbled:"),
 ]
 
 

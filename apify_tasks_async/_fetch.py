@@ -37,7 +37,10 @@ class Fetcher:
     def check_loop(self) -> None:
         """Raise if the client belongs to another event loop than the running one."""
         if self._loop not in {None, asyncio.get_running_loop()}:
-            raise ConfigurationError("this client belongs to another event loop; create a client in each loop")
+            raise ConfigurationError(
+                "this client belongs to another event loop; create a client in each: asyncio.run starts a new loop, so "
+                "create the client inside the coroutine that it runs"
+            )
 
     async def fetch(self, request: PageRequest) -> Page | Exception:
         """Fetch a page; return the error if that failed."""

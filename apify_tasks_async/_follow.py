@@ -1,12 +1,13 @@
 """The pages of a list that is followed, as an asynchronous iterator."""
 
 import asyncio
+import logging
 from collections.abc import Callable
 
 import attrs
 
 from apify_tasks_async._pages import PageIterator, Pages
-from apify_tasks_async._recorder import logger
+from apify_tasks_async._recorder import Recorder
 from apify_tasks_async._retry import is_transient
 from apify_tasks_async.models import Bookmark, TaskPage
 
@@ -22,6 +23,7 @@ class PageFollower(Pages):
     _interval: float
     _closing: asyncio.Event
     _pages: PageIterator
+    _recorder: Recorder
     _due: float | None = attrs.field(init=False, default=None)
     """When to look again. It outlives a timeout of the consumer."""
     _ended: asyncio.Event = attrs.field(init=False, factory=asyncio.Event)
@@ -48,7 +50,8 @@ class PageFollower(Pages):
                     self._ended.set()
                     raise
                 # The text, not the error: a handler that keeps records would keep the error, and with it the client.
-                logger.warning("following goes on in %g s: %s", self._interval, str(error))
+                text = f"{error}; looking again in {self._interval:g} s"
+                self._recorder.log(logging.WARNING, text, wait=self._interval)
             self._due = asyncio.get_running_loop().time() + self._interval
         raise StopAsyncIteration
 

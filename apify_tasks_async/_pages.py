@@ -1,6 +1,7 @@
 """The pages of a walk, as an asynchronous iterator."""
 
 import asyncio
+import logging
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from typing import Literal, Self, cast
@@ -11,7 +12,6 @@ from apify_tasks_async._fetch import Fetcher, wait_for
 from apify_tasks_async._lookback import Lookback
 from apify_tasks_async._outcome import unwrap
 from apify_tasks_async._page import Page
-from apify_tasks_async._recorder import logger
 from apify_tasks_async._walk import News, Walk
 from apify_tasks_async._window import Window
 from apify_tasks_async.errors import ApifyTasksError, InvalidTaskError, RequestTimeoutError
@@ -191,7 +191,7 @@ class PageIterator(Pages):
         if self._on_invalid == "raise":
             self._failure = error, bookmark
         elif isinstance(self._on_invalid, str):  # "skip"
-            logger.warning("left out: %s", error.problem)
+            self._fetcher.recorder.log(logging.WARNING, f"left out: {error.problem}", offset=error.offset)
         else:
             try:
                 self._on_invalid(error)

@@ -1,7 +1,9 @@
 """What a client did: statistics, log, and `on_attempt`."""
 
+import itertools
 import logging
 from collections.abc import Callable
+from typing import Any
 
 import attrs
 
@@ -10,6 +12,8 @@ from apify_tasks_async.errors import ApifyTasksError, RateLimitedError
 
 logger = logging.getLogger("apify_tasks_async")
 logger.addHandler(logging.NullHandler())
+
+_numbers = itertools.count(1)
 
 
 @attrs.frozen
@@ -90,8 +94,9 @@ class ClientStats:
 class Recorder:
     """Counts, logs and reports what a client does."""
 
-    def __init__(self, on_attempt: Callable[[Attempt], object] | None) -> None:
+    def __init__(self, on_attempt: Callable[[Attempt], object] | None, host: str = "") -> None:
         self._on_attempt = on_attempt
+        self._fields = {"host": host, "client": next(_numbers)}
         self.stats: ClientStats = ClientStats()
 
     def record_request(self) -> None:
@@ -101,7 +106,8 @@ class Recorder:
     def record_reconnect(self, request: PageRequest) -> None:
         """Count and log a request that is sent again on a new connection."""
         self._add(requests=1, reconnects=1)
-        logger.debug("offset=%d: an idle connection was dead; sent again on a new one", request.offset)
+        text = f"an idle connection was dead; the page at offset {request.offset} was asked for again on a new one"
+        self.log(logging.DEBUG, text, offset=request.offset)
 
     def record_body(self, size: int) -> None:
         """Count the bytes of a body."""
@@ -110,7 +116,7 @@ class Recorder:
     def record_incomplete(self, warning: str) -> None:
         """Count a walk that may have missed tasks, and log why."""
         self._add(incomplete=1)
-        logger.warning("%s", warning)
+        self.log(logging.WARNING, warning)
 
     def record_delivery(self, *, tasks: int, duplicates: int = 0, invalid: int = 0, reseeks: int = 0) -> None:
         """Count what became of the items of a page."""
@@ -129,20 +135,42 @@ class Recorder:
         )
         status = 200 if error is None else getattr(error, "status", None)
         attempt = Attempt(request.offset, request.limit, request.desc, number, status, error, elapsed, delay)
-        _log(attempt)
+        self.log(
+            _level(attempt),
+            _text(attempt),
+            offset=attempt.offset,
+            limit=attempt.limit,
+            desc=attempt.desc,
+            attempt=attempt.number,
+            status=attempt.status,
+            elapsed=attempt.elapsed,
+            wait=attempt.delay,
+        )
         if self._on_attempt is not None:
             self._on_attempt(attempt)
+
+    def log(self, level: int, text: str, **fields: Any) -> None:
+        """Log a text. The fields become attributes of the record, beside `host` and `client`, a number."""
+        logger.log(level, "%s", text, extra=self._fields | fields)
 
     def _add(self, **counts: int) -> None:
         totals = {name: getattr(self.stats, name) + count for name, count in counts.items()}
         self.stats = attrs.evolve(self.stats, **totals)
 
 
-def _log(attempt: Attempt) -> None:
-    where = f"offset={attempt.offset} limit={attempt.limit} desc={attempt.desc} attempt={attempt.number}"
+def _level(attempt: Attempt) -> int:
     if attempt.error is None:
-        logger.debug("%s: 200 in %.3f s", where, attempt.elapsed)
-    else:
-        again = "not tried again" if attempt.delay is None else f"tried again in {attempt.delay:.3f} s"
-        # The text, not the error: a handler that keeps records would keep the error, and with it the client.
-        logger.info("%s: %s; %s", where, attempt.error.problem, again)
+        return logging.DEBUG
+    # One failed attempt is no news. A second one of the same request may be an outage.
+    return logging.INFO if attempt.number == 1 else logging.WARNING
+
+
+def _text(attempt: Attempt) -> str:
+    page = f"the page at offset {attempt.offset}"
+    if attempt.error is None:
+        return f"{page} arrived in {attempt.elapsed:.3f} s"
+    # The text, not the error: a handler that keeps records would keep the error, and with it the client.
+    problem = f"{attempt.error.problem} (attempt {attempt.number} at {page})"
+    return (
+        f"{problem}; not tried again" if attempt.delay is None else f"{problem}; trying again in {attempt.delay:.1f} s"
+    )

@@ -3,39 +3,19 @@
 https://docs.apify.com/api/v2/actor-tasks-get
 """
 
-import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable
 from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
 from functools import partial
 from typing import Any, cast
 
-import attrs
-
 from apify_tasks_async import errors
-from apify_tasks_async._convert import InvalidDocumentError, converter, load_json
+from apify_tasks_async._convert import InvalidDocumentError, NotJsonError, converter
 from apify_tasks_async._envelope import Envelope, read_envelope
+from apify_tasks_async._excerpt import describe_body, one_line
 from apify_tasks_async._page import Entry, Page, PageRequest
+from apify_tasks_async._refusal import Response, read_refusal
 from apify_tasks_async._secret import Redactor
 from apify_tasks_async.models import Task
-
-
-@attrs.frozen
-class Response:
-    """What arrived."""
-
-    status: int
-    headers: Mapping[str, str]
-    body: bytes
-    discard: Callable[[], None] = attrs.field(default=lambda: None, eq=False)
-    """Closes the connection that it came on."""
-
-
-def is_foreign(response: Response | errors.ApifyTasksError) -> bool:
-    """Return True for a final 4xx without the API's error document: something before the API sent it, maybe unasked."""
-    if isinstance(response, errors.ApifyTasksError) or not 400 <= response.status < 500 or response.status == 429:
-        return False
-    return _error_document(response.body) == (None, None)
 
 
 class OtherAnswerError(InvalidDocumentError):
@@ -48,23 +28,35 @@ def read_response(
     """Return the page in a response, or the error that the response stands for."""
     error: errors.ApifyTasksError
     if response.status != 200:
-        error = _refusal(request, response, datetime.now(UTC))
+        error = read_refusal(request, response, datetime.now(UTC))
     else:
         try:
-            return _read_page(request, response.body, attempts, redactor)
+            return _read_page(request, response, attempts, redactor)
+        except NotJsonError as invalid:
+            error = _not_json(request, response, str(invalid).removeprefix("not JSON: "))
         except InvalidDocumentError as invalid:
             if isinstance(invalid, OtherAnswerError):
                 response.discard()
-            problem = f"the response is not as documented: {_one_line(str(invalid))}"
-        error = errors.InvalidResponseError(problem, **request.where())
+            problem = f"the response of {response.origin} is not as documented: {one_line(invalid.summary)}"
+            error = errors.InvalidResponseError(problem, **request.where())
     error.attempts = attempts
     redactor.redact_error(error)
     return error
 
 
-def _read_page(request: PageRequest, body: bytes, attempts: int, redactor: Redactor) -> Page:
-    envelope = _checked(request, read_envelope(body))
-    entries = partial(_read_entries, request, envelope, attempts, redactor)
+def _not_json(request: PageRequest, response: Response, reason: str) -> errors.InvalidResponseError:
+    body = describe_body(response.headers, response.body)
+    is_json = response.body and "json" in response.headers.get("Content-Type", "json").lower()
+    problem = f"{response.origin} sent {body}, in place of JSON" + (f" ({reason})" if is_json else "")
+    error = errors.InvalidResponseError(problem, **request.where())
+    if not is_json:
+        error.advice = "check the base URL and the network: something else answers in place of the API"
+    return error
+
+
+def _read_page(request: PageRequest, response: Response, attempts: int, redactor: Redactor) -> Page:
+    envelope = _checked(request, read_envelope(response.body))
+    entries = partial(_read_entries, request, envelope, attempts, redactor, response.origin)
     head = envelope.total, envelope.offset, envelope.limit, envelope.desc, envelope.count
     return Page(request, *head, entries, attempts)
 
@@ -92,7 +84,9 @@ def _checked(request: PageRequest, envelope: Envelope) -> Envelope:
     return envelope
 
 
-def _read_entries(request: PageRequest, envelope: Envelope, attempts: int, redactor: Redactor) -> list[Entry]:
+def _read_entries(
+    request: PageRequest, envelope: Envelope, attempts: int, redactor: Redactor, origin: str
+) -> list[Entry]:
     if envelope.valid:
         return cast("list[Entry]", converter.structure(envelope.items, list[Task]))
     entries: list[Entry] = []
@@ -100,27 +94,24 @@ def _read_entries(request: PageRequest, envelope: Envelope, attempts: int, redac
         try:
             entries.append(converter.structure(item, Task))
         except InvalidDocumentError as invalid:
-            error = _invalid_task(request, index, item, invalid.lines, attempts)
+            where = request.where() | {"offset": request.offset + index, "attempts": attempts}
+            error = _invalid_task(item, invalid.lines, origin, where)
             redactor.redact_error(error)
             entries.append(error)
     return entries
 
 
-def _invalid_task(
-    request: PageRequest, index: int, raw: Any, problems: Iterable[str], attempts: int
-) -> errors.InvalidTaskError:
-    problems = tuple(map(_one_line, problems))
+def _invalid_task(raw: Any, problems: Iterable[str], origin: str, where: dict[str, Any]) -> errors.InvalidTaskError:
+    problems = tuple(map(one_line, problems))
     fields = raw if isinstance(raw, dict) else {}
     task_id = fields["id"] if isinstance(fields.get("id"), str) else None
     name = "a task without id" if task_id is None else f"task {task_id!r}"
-    where = request.where() | {"offset": request.offset + index}
     return errors.InvalidTaskError(
-        _one_line(f"{name} is not as documented: {'; '.join(problems)}"),
+        one_line(f"{name} from {origin} is not as documented: {'; '.join(problems)}"),
         task_id=task_id,
         created_at=_created_at(fields),
         problems=problems,
         raw=raw,
-        attempts=attempts,
         **where,
     )
 
@@ -130,70 +121,3 @@ def _created_at(fields: dict[str, Any]) -> datetime | None:
         return converter.structure(fields.get("createdAt"), datetime)
     except InvalidDocumentError:
         return None
-
-
-_KINDS: dict[int, type[errors.ResponseError]] = {
-    400: errors.BadRequestError,
-    401: errors.AuthenticationError,
-    403: errors.PermissionDeniedError,
-    404: errors.NotFoundError,
-    429: errors.RateLimitedError,
-}
-
-
-def _refusal(
-    request: PageRequest, response: Response, now: datetime
-) -> errors.ResponseError | errors.InvalidResponseError:
-    status = response.status
-    if 200 <= status < 300:
-        return errors.InvalidResponseError(f"expected status 200, got {status}", status=status, **request.where())
-    kind = _KINDS.get(status, errors.ServerError if status >= 500 else errors.ResponseError)
-    type_, message = _error_document(response.body)
-    reason = ": ".join(part for part in (type_, message) if part).rstrip(".") or "no error document"
-    if 300 <= status < 400:
-        reason = "redirects are not followed, so that the token goes nowhere else"
-    return kind(
-        f"the API answered {status} ({_one_line(reason)})",
-        status=status,
-        type=type_,
-        message=message,
-        retry_after=parse_retry_after(response.headers.get("Retry-After"), now),
-        **request.where(),
-    )
-
-
-def _error_document(body: bytes) -> tuple[str | None, str | None]:
-    """Return type and message of the API's error document; `None` for what a gateway in front of the API leaves out."""
-    try:
-        document = load_json(body)
-    except InvalidDocumentError:
-        return None, None
-    error = document.get("error") if isinstance(document, dict) else None
-    if not isinstance(error, dict):
-        return None, None
-    type_, message = error.get("type"), error.get("message")
-    return type_ if isinstance(type_, str) else None, message if isinstance(message, str) else None
-
-
-def _one_line(text: str) -> str:
-    """Return a server's text as one printable line of bounded length."""
-    line = "".join(char if char.isprintable() else " " for char in text[:1000])
-    line = " ".join(line.split())
-    return line if len(line) <= 300 else f"{line[:300]}..."
-
-
-_SECONDS = re.compile(r"\d{1,18}(\.\d{1,9})?", re.ASCII)
-
-
-def parse_retry_after(value: str | None, now: datetime) -> float | None:
-    """Return the seconds that `Retry-After` asks to wait; `None` if it is absent or neither seconds nor a date."""
-    text = (value or "").strip()
-    if _SECONDS.fullmatch(text):
-        return float(text)
-    try:
-        moment = parsedate_to_datetime(text)
-    except (ValueError, OverflowError):
-        return None
-    if moment.tzinfo is None:  # "-0000" means UTC in an unknown local zone.
-        moment = moment.replace(tzinfo=UTC)
-    return max(0.0, (moment - now).total_seconds())

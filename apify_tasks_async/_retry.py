@@ -9,6 +9,7 @@ from apify_tasks_async._arguments import check_integer, check_number, validator
 from apify_tasks_async._clock import Clock
 from apify_tasks_async._limiter import Limiter
 from apify_tasks_async._page import Page, PageRequest
+from apify_tasks_async._patience import explain_timeout, full_time
 from apify_tasks_async._recorder import Recorder
 from apify_tasks_async._response import read_response
 from apify_tasks_async._secret import Redactor
@@ -62,6 +63,8 @@ _PERMANENT = errors.CertificateError, errors.InvalidTaskError, errors.ResponseTo
 
 def is_transient(error: BaseException) -> bool:
     """Return True if the same request may succeed when it is sent again."""
+    if isinstance(error, errors.ProxyError):
+        return error.status is None or error.status >= 500
     return isinstance(error, _TRANSIENT) and not isinstance(error, _PERMANENT)
 
 
@@ -137,11 +140,13 @@ class RetryLoop:
 
     async def _attempt(self, request: PageRequest, number: int, deadline: float) -> Page | errors.ApifyTasksError:
         # A consumer that blocks the event loop may let the deadline pass.
-        seconds = max(0.0, min(self._timeout, deadline - self._clock.now()))
+        seconds = max(0.0, min(full_time(self._timeout, number), deadline - self._clock.now()))
         self._recorder.record_request()
         response = await self._transport.get(request, seconds)
         if isinstance(response, errors.ApifyTasksError):
             response.attempts = number
+            if isinstance(response, errors.RequestTimeoutError):
+                explain_timeout(response, timeout=self._timeout, number=number, deadline=self._policy.deadline)
             return response
         self._recorder.record_body(len(response.body))
         self._limiter.pace.set_server_limit(response.headers.get("X-RateLimit-Limit"))

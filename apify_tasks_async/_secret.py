@@ -1,7 +1,8 @@
 """The token: how it stays hidden, and how it is removed from what a server sends."""
 
 import re
-from typing import Self, SupportsIndex
+from collections.abc import Mapping
+from typing import Any, Self, SupportsIndex
 
 from apify_tasks_async.errors import ApifyTasksError, InvalidTaskError
 
@@ -21,27 +22,32 @@ class Secret(str):
         return "'***'"
 
 
+def as_secrets(values: Any) -> Any:
+    """Wrap the values of a mapping; return anything else unchanged."""
+    return {name: as_secret(value) for name, value in values.items()} if isinstance(values, Mapping) else values
+
+
 def as_secret(token: str | None) -> Secret | None:
     """Wrap the token so that its repr is '***'; return anything that is not a string unchanged."""
     return Secret(token) if isinstance(token, str) else token
 
 
 class Redactor:
-    """Replaces the token with `***` in texts that a server sent, since a server may repeat the token."""
+    """Replaces secrets with `***` in texts that a server sent, since a server may repeat them."""
 
-    def __init__(self, token: str) -> None:
-        self._token = Secret(token)
-        # A message shortens what it quotes, and the token with it.
-        self._shortened = re.compile(f"{re.escape(token[:MINIMUM_LENGTH])}[!-~]*?\\.\\.\\.")
+    def __init__(self, *secrets: str) -> None:
+        self._secrets = [Secret(secret) for secret in secrets if len(secret) >= MINIMUM_LENGTH]
 
     def redact(self, text: str) -> str:
-        """Return the text without the token."""
-        if len(self._token) < MINIMUM_LENGTH:
-            return text
-        return self._shortened.sub("***...", text.replace(self._token, "***"))
+        """Return the text without the secrets."""
+        for secret in self._secrets:
+            text = text.replace(secret, "***")
+            # A message shortens what it quotes, and the secret with it.
+            text = re.sub(f"{re.escape(secret[:MINIMUM_LENGTH])}[!-~]*?\\.\\.\\.", "***...", text)
+        return text
 
     def redact_error(self, error: ApifyTasksError) -> None:
-        """Remove the token from the texts of an error."""
+        """Remove the secrets from the texts of an error."""
         error.problem = self.redact(error.problem)
         error.args = (error.problem,)
         if isinstance(error, InvalidTaskError):

@@ -2,17 +2,14 @@
 
 import asyncio
 import contextlib
-import sys
 import warnings
 import weakref
 
 import aiohttp
 
 from apify_tasks_async._connections import BorrowedExchange, BorrowedPool, Connector, Exchange, OwnExchange
+from apify_tasks_async._headers import USER_AGENT
 from apify_tasks_async._home import Home
-from apify_tasks_async._version import __version__
-
-USER_AGENT = f"apify-tasks-async/{__version__} (Python {sys.version_info.major}.{sys.version_info.minor})"
 
 
 class BorrowedSession:

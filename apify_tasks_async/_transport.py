@@ -1,15 +1,20 @@
 """One request over aiohttp."""
 
 import asyncio
+from collections.abc import Mapping
+from typing import Any
 
 import aiohttp
 from yarl import URL
 
 from apify_tasks_async._connections import Exchange
+from apify_tasks_async._excerpt import describe_size
 from apify_tasks_async._failures import DisconnectedError, translate
 from apify_tasks_async._page import PATH, PageRequest
+from apify_tasks_async._proxy import Proxy
+from apify_tasks_async._proxy_failures import read_proxy_failure
 from apify_tasks_async._recorder import Recorder
-from apify_tasks_async._response import Response, is_foreign
+from apify_tasks_async._refusal import Response, is_foreign
 from apify_tasks_async._secret import Redactor, Secret
 from apify_tasks_async._session import Session
 from apify_tasks_async.errors import ApifyTasksError, ConfigurationError, ResponseTooLargeError
@@ -25,10 +30,21 @@ class Transport:
     """Sends requests over a session."""
 
     def __init__(
-        self, url: URL, token: str, redactor: Redactor, recorder: Recorder, session: Session, *, max_body_bytes: int
+        self,
+        url: URL,
+        token: str,
+        redactor: Redactor,
+        recorder: Recorder,
+        session: Session,
+        *,
+        max_body_bytes: int,
+        headers: Mapping[str, str] | None = None,
+        proxy: Proxy | None = None,
     ) -> None:
+        self._origin = str(url.origin())
         self._url = url.joinpath(*PATH.strip("/").split("/"))
-        self._authorization = Secret(f"Bearer {token}")
+        self._headers = {**(headers or {}), "Accept": "application/json", "Authorization": Secret(f"Bearer {token}")}
+        self._proxy = proxy
         self._redactor = redactor
         self._recorder = recorder
         self._session = session
@@ -51,16 +67,21 @@ class Transport:
         except (aiohttp.ClientError, OSError, RuntimeError, ValueError, DisconnectedError) as error:
             # Returned, not raised here: aiohttp's exceptions contain the request's headers, and so the token. They
             # must be neither the cause nor the context of ours.
-            failure = translate(
+            failure = self._proxy_failure(error, request) or translate(
                 error,
                 request,
                 self._redactor,
                 timeout=timeout if timer.expired() else None,
                 session_closed=self._session.closed,
+                origin=f"{self._origin} through the proxy {self._proxy.name}" if self._proxy else self._origin,
             )
             if failure is None:
                 raise
             return failure
+
+    def _proxy_failure(self, error: Exception, request: PageRequest) -> ApifyTasksError | None:
+        tunnel = self._proxy is None or self._url.scheme == "https"
+        return read_proxy_failure(error, request, self._redactor, self._proxy, tunnel=tunnel)
 
     async def close(self) -> None:
         """Close the session if it is our own. The connections are closed before it waits for anything."""
@@ -88,7 +109,12 @@ class Transport:
     async def _exchange(
         self, request: PageRequest, timer: asyncio.Timeout, session: aiohttp.ClientSession, exchange: Exchange
     ) -> Response | ApifyTasksError:
-        headers = {"Accept": "application/json", "Authorization": self._authorization}
+        headers = dict(self._headers)
+        options: dict[str, Any] = {}
+        if self._proxy is not None:
+            options = {"proxy": self._proxy.url, "proxy_headers": self._proxy.headers()}
+            if self._url.scheme == "http":  # No tunnel, so the proxy reads the request itself.
+                headers |= self._proxy.headers()
         if not session.auto_decompress:
             headers["Accept-Encoding"] = "identity"
         async with session.get(
@@ -98,18 +124,22 @@ class Transport:
             allow_redirects=False,
             raise_for_status=False,
             middlewares=exchange.middlewares,
+            **options,
         ) as response:
             exchange.answer()
             if response.status != 200:
                 body = await self._read_error(response, timer)
-                return Response(response.status, response.headers, body, exchange.discard)
+                whole = body is not None
+                return Response(
+                    response.status, response.headers, body or b"", exchange.discard, self._origin, complete=whole
+                )
             complete = await _read(response.content, self._max_body_bytes)
             if complete is not None:
-                return Response(200, response.headers, complete, exchange.discard)
-        problem = f"the response is larger than {self._max_body_bytes} bytes"
+                return Response(200, response.headers, complete, exchange.discard, origin=self._origin)
+        problem = f"the response of {self._origin} is larger than {describe_size(self._max_body_bytes)}"
         return ResponseTooLargeError(problem, **request.where())
 
-    async def _read_error(self, response: aiohttp.ClientResponse, timer: asyncio.Timeout) -> bytes:
+    async def _read_error(self, response: aiohttp.ClientResponse, timer: asyncio.Timeout) -> bytes | None:
         latest = asyncio.get_running_loop().time() + MAX_ERROR_SECONDS
         due = min(timer.when() or latest, latest)
         timer.reschedule(None)  # The status has arrived, so a missing body is no timeout of the attempt.
@@ -117,8 +147,8 @@ class Transport:
             async with asyncio.timeout_at(due):
                 body = await _read(response.content, MAX_ERROR_BYTES)
         except (aiohttp.ClientError, OSError):
-            return b""
-        return self._redactor.redact((body or b"").decode("latin-1")).encode("latin-1")
+            return None
+        return None if body is None else self._redactor.redact(body.decode("latin-1")).encode("latin-1")
 
 
 async def _read(stream: aiohttp.StreamReader, maximum: int) -> bytes | None:

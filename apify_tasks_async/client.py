@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import contextlib
-import os
-from collections.abc import AsyncGenerator, Callable, Sequence
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from types import TracebackType
 from typing import ClassVar, NoReturn, Self, TypedDict, Unpack, cast
 
 import aiohttp
 
+from apify_tasks_async import _environment
 from apify_tasks_async._arguments import (
     check_boolean,
     check_integer,
@@ -23,25 +23,27 @@ from apify_tasks_async._bookmarks import check_bookmark, page_bookmark
 from apify_tasks_async._clock import Clock
 from apify_tasks_async._defaults import (
     CONCURRENCY,
-    DEFAULT_BASE_URL,
     INTERVAL,
     LOOKBACK,
     MAX_LIMIT,
+    MINIMUM_RATE,
     PAGE_SIZE,
     RATE_LIMIT,
     TIMEOUT,
 )
 from apify_tasks_async._fetch import Fetcher
 from apify_tasks_async._follow import PageFollower
+from apify_tasks_async._headers import read_headers
 from apify_tasks_async._limiter import Limiter
 from apify_tasks_async._lookback import Lookback
 from apify_tasks_async._outcome import unwrap
 from apify_tasks_async._pace import Pace
 from apify_tasks_async._page import Page, PageRequest
 from apify_tasks_async._pages import OnInvalid, PageIterator
+from apify_tasks_async._proxy import read_proxy
 from apify_tasks_async._recorder import Attempt, ClientStats, Recorder
 from apify_tasks_async._retry import RetryLoop, RetryPolicy
-from apify_tasks_async._secret import Redactor, as_secret
+from apify_tasks_async._secret import Redactor, as_secret, as_secrets
 from apify_tasks_async._session import BorrowedSession, OwnSession
 from apify_tasks_async._transport import Transport
 from apify_tasks_async._walk import Walk
@@ -49,9 +51,6 @@ from apify_tasks_async.errors import ConfigurationError, InvalidTaskError
 from apify_tasks_async.models import Bookmark, Task, TaskPage
 
 __all__ = ["FollowOptions", "TasksClient", "WalkOptions", "iter_tasks"]
-
-MINIMUM_RATE = 1e-6
-"""Requests per second: one in eleven days. The interval of a much lower rate is too long for a clock."""
 
 
 class WalkOptions(TypedDict, total=False):
@@ -91,14 +90,22 @@ class TasksClient:
             applies. Below 1: one request in `1 / rate_limit` seconds. `None`: no limit until the server refuses a
             request. A refusal halves the rate of the whole client; then the rate doubles every five seconds until it is
             back. The API allows 60 per second and resource: https://docs.apify.com/api/v2#rate-limiting
-        timeout: Seconds for one attempt, body included.
+        timeout: Seconds for the first attempt, body included. Each further attempt may take twice as long as the one
+            before, within the `deadline` of `retry`.
         retry: How often and when a failed request is tried again.
         max_body_bytes: The maximum size of one response, decoded, in bytes.
-        allow_insecure: Whether the token may go over plain http to a host that is not loopback.
+        allow_insecure: Whether the token may go over plain http to a host that is not loopback. Inside an Actor
+            (`APIFY_IS_AT_HOME`), a private address needs no permission: that is how the platform's API is reached.
+        proxy: The URL of a proxy: `http://host:port` or `https://host:port`, with `user:password@` before the host if
+            the proxy wants them. `"env"` reads it as curl does from `HTTPS_PROXY`, `HTTP_PROXY`, `ALL_PROXY` and
+            `NO_PROXY`. By default there is no proxy but that of a borrowed session.
+        headers: Headers to send with every request, such as the key of a gateway. Never `Authorization`, and none that
+            the client sets itself. `X-Apify-Workflow-Key` is `APIFY_WORKFLOW_KEY` unless it is given here.
+        user_agent_suffix: Text to add to the `User-Agent`, such as `my-service/1.2`.
         on_attempt: Called with each finished `Attempt`. An error that it raises comes out of the walk.
 
     Raises:
-        ConfigurationError: There is no token, or the token or the base URL cannot be used.
+        ConfigurationError: There is no token, or the token, the base URL or the proxy cannot be used.
         TypeError: An argument has the wrong type.
         ValueError: An argument is out of range.
 
@@ -122,17 +129,21 @@ class TasksClient:
         retry: RetryPolicy = RetryPolicy(),  # noqa: B008 - immutable
         max_body_bytes: int = 64 * 2**20,
         allow_insecure: bool = False,
+        proxy: str | None = None,
+        headers: Mapping[str, str] | None = None,
+        user_agent_suffix: str | None = None,
         on_attempt: Callable[[Attempt], object] | None = None,
     ) -> None:
-        token = as_secret(os.environ.get("APIFY_TOKEN") if token is None else token)
+        # A traceback with locals shows the arguments.
+        proxy, headers = as_secret(proxy), as_secrets(headers)
+        token = as_secret(_environment.token() if token is None else token)
         if token is None:
             raise ConfigurationError(
                 "no token; pass token=..., or set APIFY_TOKEN (Apify Console, Settings, API & Integrations)"
             )
         check_token(token)
         check_boolean("allow_insecure", allow_insecure)
-        if base_url is None:
-            base_url = os.environ.get("APIFY_API_BASE_URL") or DEFAULT_BASE_URL
+        base_url = _environment.base_url() if base_url is None else base_url
         url = normalise_base_url(base_url, allow_insecure=allow_insecure)
         if session is not None and not isinstance(session, aiohttp.ClientSession):
             raise TypeError(f"session must be an aiohttp.ClientSession, got {short_repr(session)}")
@@ -145,10 +156,22 @@ class TasksClient:
         check_integer("max_body_bytes", max_body_bytes, minimum=1)
         if on_attempt is not None:
             check_plain_function("on_attempt", on_attempt)
+        via = read_proxy(proxy, url)
+        added = read_headers(headers, user_agent_suffix)
         self._base_url = str(url)
-        clock, redactor, self._recorder = self._clock, Redactor(token), Recorder(on_attempt)
+        clock, self._recorder = self._clock, Recorder(on_attempt, url.host_port_subcomponent or "")
+        redactor = Redactor(token, *(via.secrets if via else ()))
         sessions = BorrowedSession(session) if session is not None else OwnSession(concurrency, self._base_url)
-        transport = Transport(url, token, redactor, self._recorder, sessions, max_body_bytes=max_body_bytes)
+        transport = Transport(
+            url,
+            token,
+            redactor,
+            self._recorder,
+            sessions,
+            max_body_bytes=max_body_bytes,
+            headers=added,
+            proxy=via,
+        )
         limiter = Limiter(concurrency, Pace(rate_limit, clock.now), clock)
         retry_loop = RetryLoop(transport, retry, timeout, limiter, self._recorder, redactor, clock)
         self._fetcher = Fetcher(retry_loop, transport, self._recorder, concurrency)
@@ -380,7 +403,7 @@ class TasksClient:
             walk = Walk(page_size=page_size, exact=True, after=delivered.start)
             return PageIterator(self._fetcher, walk, on_invalid, delivered)
 
-        return PageFollower(look, interval, self._fetcher.closing, look())
+        return PageFollower(look, interval, self._fetcher.closing, look(), self._recorder)
 
     def follow_tasks(self, **options: Unpack[FollowOptions]) -> AsyncGenerator[Task, None]:
         """Iterate over every task, oldest first, and then over each new one as it is created. It never ends.
@@ -412,6 +435,8 @@ def iter_tasks(
     base_url: str | None = None,
     session: aiohttp.ClientSession | None = None,
     concurrency: int = CONCURRENCY,
+    allow_insecure: bool = False,
+    proxy: str | None = None,
     **options: Unpack[WalkOptions],
 ) -> AsyncGenerator[Task, None]:
     """Iterate over the tasks with a client of its own, which it opens and closes.
@@ -421,6 +446,8 @@ def iter_tasks(
         base_url: As for `TasksClient`.
         session: As for `TasksClient`.
         concurrency: As for `TasksClient`.
+        allow_insecure: As for `TasksClient`.
+        proxy: As for `TasksClient`.
         **options: `desc`, `offset`, `limit`, `page_size`, `exact`, `after` and `on_invalid`, as for
             `TasksClient.iter_pages`.
 
@@ -436,8 +463,15 @@ def iter_tasks(
         >>> async def names() -> list[str]:
         ...     return [task.name async for task in iter_tasks(desc=True)]
     """
-    token = as_secret(token)
-    client = TasksClient(token, base_url=base_url, session=session, concurrency=concurrency)
+    token, proxy = as_secret(token), as_secret(proxy)
+    client = TasksClient(
+        token,
+        base_url=base_url,
+        session=session,
+        concurrency=concurrency,
+        allow_insecure=allow_insecure,
+        proxy=proxy,
+    )
     return _each_task(client.iter_pages(**options), client)
 
 

@@ -7,6 +7,7 @@
      +-- ConfigurationError (also ValueError)
      +-- TransportError
      |    +-- CertificateError
+     |    +-- ProxyError
      |    +-- RequestTimeoutError (also TimeoutError)
      +-- ResponseError
      |    +-- BadRequestError          400
@@ -45,6 +46,7 @@ __all__ = [
     "InvalidTaskError",
     "NotFoundError",
     "PermissionDeniedError",
+    "ProxyError",
     "RateLimitedError",
     "RequestTimeoutError",
     "ResponseError",
@@ -146,20 +148,44 @@ class CertificateError(TransportError):
     advice = "check the base URL, the clock and the trusted certificates of this machine"
 
 
-class RequestTimeoutError(TransportError, TimeoutError):
-    """An attempt took longer than `timeout` seconds, body included."""
+class ProxyError(TransportError):
+    """The proxy cannot be reached, or did not connect to the API. After a 4xx the request is never tried again.
 
-    advice = "raise `timeout`, lower `page_size`, or try again later"
+    Attributes:
+        status: The HTTP status with which the proxy refused; `None` if it did not answer.
+    """
+
+    advice = "check the address of the proxy, and whether it is running"
+
+    def __init__(self, problem: str, *, status: int | None = None, **where: Any) -> None:
+        super().__init__(problem, **where)
+        self.status = status
+
+
+class RequestTimeoutError(TransportError, TimeoutError):
+    """An attempt took too long: the first one longer than `timeout` seconds, body included.
+
+    Attributes:
+        timeout: The seconds that the attempt had; `None` if a timeout of a borrowed session ended it.
+    """
+
+    advice = "raise `timeout`, ask for smaller pages, or try again later"
+
+    def __init__(self, problem: str, *, timeout: float | None = None, **where: Any) -> None:
+        super().__init__(problem, **where)
+        self.timeout = timeout
 
 
 class ResponseError(ApifyTasksError):
-    """The API answered with a status other than 200.
+    """The API, or a server in front of it, answered with a status other than 200.
 
     Attributes:
         status: The HTTP status.
         type: The `type` in the API's error document, such as `rate-limit-exceeded`; `None` if there was none.
         message: The API's own message; `None` if there was none.
         retry_after: Seconds that the server asked to wait, from `Retry-After`; `None` if it did not.
+        answered_by: Who answered in front of the API, such as a proxy, by its `Server` and `Via`; `unknown` if it has
+            neither; `None` if the API answered, or if that is not known.
     """
 
     advice = "check the base URL, and whether a proxy or gateway answers in place of the API"
@@ -172,6 +198,7 @@ class ResponseError(ApifyTasksError):
         type: str | None = None,  # noqa: A002 - the API's name for it
         message: str | None = None,
         retry_after: float | None = None,
+        answered_by: str | None = None,
         **where: Any,
     ) -> None:
         super().__init__(problem, **where)
@@ -179,6 +206,7 @@ class ResponseError(ApifyTasksError):
         self.type = type
         self.message = message
         self.retry_after = retry_after
+        self.answered_by = answered_by
 
 
 class BadRequestError(ResponseError):
@@ -208,7 +236,7 @@ class NotFoundError(ResponseError):
 class RateLimitedError(ResponseError):
     """429: too many requests, after all the waits that the retry policy allows."""
 
-    advice = "lower `rate_limit` or `concurrency`, or try again later"
+    advice = "lower `rate_limit`, or try again later"
 
 
 class ServerError(ResponseError):
@@ -234,7 +262,7 @@ class InvalidResponseError(ApifyTasksError):
 class ResponseTooLargeError(InvalidResponseError):
     """The decoded body of a response is larger than `max_body_bytes`. The request is never tried again."""
 
-    advice = "raise `max_body_bytes`, or lower `page_size`"
+    advice = "raise `max_body_bytes`, or ask for smaller pages"
 
 
 class InvalidTaskError(InvalidResponseError):

@@ -35,6 +35,14 @@ TASKS = [make_task(number) for number in range(2500)]
 """The tasks of the API, made once since that takes a while."""
 
 
+PROXIES = ("HTTPS_PROXY", "HTTP_PROXY", "ALL_PROXY", "NO_PROXY")
+HIDDEN = [
+    *("APIFY_TOKEN", "APIFY_API_BASE_URL", "APIFY_IS_AT_HOME", "APIFY_WORKFLOW_KEY"),
+    *(variant for name in PROXIES for variant in (name, name.lower())),
+]
+"""Variables of the environment that would change what a client does."""
+
+
 def pytest_asyncio_loop_factories(item: pytest.Item) -> dict[str, Callable[[], asyncio.AbstractEventLoop]]:
     """Choose the event loop of an asynchronous test."""
     if item.get_closest_marker("virtual_time"):
@@ -90,9 +98,9 @@ async def _clean_loop() -> AsyncIterator[None]:
 
 @pytest.fixture(autouse=True)
 def _nothing_left_behind(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Hide the token of the environment from the tests, and check that asynchronous tests clean up."""
-    monkeypatch.delenv("APIFY_TOKEN", raising=False)
-    monkeypatch.delenv("APIFY_API_BASE_URL", raising=False)
+    """Hide the environment's token and proxies from the tests, and check that asynchronous tests clean up."""
+    for name in HIDDEN:
+        monkeypatch.delenv(name, raising=False)
     if inspect.iscoroutinefunction(getattr(request, "function", None)):
         request.getfixturevalue("_clean_loop")
 

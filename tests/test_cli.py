@@ -8,6 +8,7 @@ import inspect
 import io
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -161,7 +162,9 @@ def test_json_is_what_the_api_sends(api: FakeApify, apify_tasks: CommandLine, ou
 )
 def test_an_empty_list(apify_tasks: CommandLine, output: str, expected: str) -> None:
     """Without tasks the output is an empty array, the column names, or nothing."""
-    assert Result(0, expected, "") == apify_tasks("list", "-o", output, "--columns", "id")
+    has_columns = output in ("tsv", "csv", "table")
+    note = "" if has_columns else f"apify-tasks: --columns has no effect with -o {output}\n"
+    assert Result(0, expected, note) == apify_tasks("list", "-o", output, "--columns", "id")
 
 
 def test_csv_reads_back_and_holds_no_formula(api: FakeApify, apify_tasks: CommandLine) -> None:
@@ -325,8 +328,10 @@ def test_an_invalid_task_can_be_skipped(api: FakeApify, apify_tasks: CommandLine
     api.fail(MalformedItem(1, "createdAt", ABSENT), times=None)
     result = apify_tasks("list", "-o", "name")
     assert (1, names[:1]) == (result.code, result.lines)
-    assert result.err.startswith("apify-tasks: error: ")
-    assert result.err.endswith("; pass --skip-invalid to skip such tasks\n")
+    shown, error = result.err.splitlines()
+    assert "apify-tasks: 1 of 3 tasks shown" == shown
+    assert error.startswith("apify-tasks: error: ")
+    assert error.endswith("; pass --skip-invalid to skip such tasks")
     skipping = apify_tasks("list", "-o", "name", "--skip-invalid")
     assert (0, [names[0], names[2]]) == (skipping.code, skipping.lines)
     assert skipping.err.startswith("apify-tasks: warning: left out: ")
@@ -407,7 +412,8 @@ def test_a_bookmark_survives_an_error(api: FakeApify, apify_tasks: CommandLine, 
     arguments = ("list", "-o", "json", "--page-size", 2, "--after", file, "--bookmark", file)
     failed = apify_tasks(*arguments)
     assert (1, ["task-0", "task-1"]) == (failed.code, [document["name"] for document in json.loads(failed.out)])
-    note, error = failed.err.splitlines()
+    shown, note, error = failed.err.splitlines()
+    assert "apify-tasks: 2 of 5 tasks shown" == shown
     assert f"apify-tasks: the bookmark is in '{file}'; pass it to --after to continue" == note
     assert error.startswith("apify-tasks: error: ")
     rest = apify_tasks(*arguments)
@@ -524,7 +530,10 @@ def test_follow_fails_if_its_first_request_fails(api: FakeApify, apify_tasks: Co
     api.on_request = change
     result = apify_tasks("follow", "-o", "name", "--interval", 0.01)
     assert (1, names) == (result.code, result.lines)
-    assert "apify-tasks: warning: following goes on in 0.01 s: " in result.err
+    begun, ended, error = result.err.splitlines()
+    assert begun.endswith("); trying again")
+    assert ended.endswith("works again, after 1 s")
+    assert error.startswith("apify-tasks: error: the API at ")
 
 
 def test_demo(apify_tasks: CommandLine, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -540,7 +549,7 @@ def test_demo_with_exact_and_verbose(apify_tasks: CommandLine) -> None:
     """`demo` has --exact and --verbose."""
     result = apify_tasks("demo", "--tasks", 1500, "--latency", 0, "-o", "name", "--exact", "--verbose")
     assert (0, 1500) == (result.code, len(result.lines))
-    assert "apify-tasks: debug: offset=0 limit=1000 desc=True " in result.err
+    assert "apify-tasks: debug: the page at offset 0 arrived in " in result.err
 
 
 def test_defaults_are_those_of_the_library() -> None:
@@ -684,7 +693,7 @@ def a(kind: type[ApifyTasksError], **fields: Any) -> ApifyTasksError:
             "it failed (after 5 attempts); raise --timeout, lower --page-size or try again later",
         ),
         ("count", a(RequestTimeoutError), "it failed; raise --timeout or try again later"),
-        ("list", a(RateLimitedError, status=429), "it failed; lower --concurrency or try again later"),
+        ("list", a(RateLimitedError, status=429), "it failed; lower --rate-limit or try again later"),
         ("count", a(RateLimitedError, status=429), "it failed; try again later"),
         (
             "count",
@@ -719,9 +728,12 @@ def test_advice_is_about_options(command: str, error: ApifyTasksError, expected:
 
 
 def test_plain_http_is_refused(apify_tasks: CommandLine) -> None:
-    """The message names no argument of the library, and gives no advice that has no option."""
+    """The message names no argument of the library, but the option that allows it."""
     result = apify_tasks("count", "--base-url", "http://example.com")
-    expected = "the base URL must begin with https:// unless the host is loopback, got 'http://example.com'"
+    expected = (
+        "the base URL must begin with https:// unless the host is loopback, got 'http://example.com'; "
+        "--allow-insecure sends the token in the clear"
+    )
     assert Result(2, "", f"apify-tasks: error: {expected}\napify-tasks: see 'apify-tasks count --help'\n") == result
 
 
@@ -848,3 +860,160 @@ def test_completion_scripts(apify_tasks: CommandLine, monkeypatch: pytest.Monkey
     result = apify_tasks()
     assert (0, "") == (result.code, result.err)
     assert f"_APIFY_TASKS_COMPLETE={shell}_complete" in result.out
+
+
+# What an operator reads at night.
+
+MOMENT_OF_LINE = r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d[+-]\d{4}"
+
+
+def test_outages_are_told_with_times(api: FakeApify, apify_tasks: CommandLine) -> None:
+    """Where stderr is a file, each outage has two lines with times: its beginning and its end."""
+    fill(api, 1)
+    api.fail(Status(503, message="an outage", retry_after=0))
+    result = apify_tasks("count")
+    assert (0, "1\n") == (result.code, result.out)
+    begun, ended = result.err.splitlines()
+    where = re.escape(f"the API at {api.url}")
+    assert re.fullmatch(
+        rf"apify-tasks: {MOMENT_OF_LINE} {where} answered 503 \(service-unavailable: an outage\); trying again", begun
+    )
+    assert re.fullmatch(rf"apify-tasks: {MOMENT_OF_LINE} works again, after \d s", ended)
+
+
+@pytest.mark.parametrize("command", ["count", "list", "follow"])
+def test_quiet(api: FakeApify, apify_tasks: CommandLine, command: str) -> None:
+    """With --quiet, no command tells outages; an error is still told."""
+    api.fail(Status(503, retry_after=0))
+    api.fail(Status(403), times=None)
+    result = apify_tasks(command, "-q")
+    assert (1, 1) == (result.code, result.err.count("\n"))
+
+
+def test_each_outage_of_a_followed_list_is_told(api: FakeApify, apify_tasks: CommandLine) -> None:
+    """Three outages make three beginnings and three ends, however many looks fail in each."""
+    fill(api, 1)
+    looks = 0
+
+    def change(_: object) -> None:
+        nonlocal looks
+        looks += 1
+        if looks in (4, 12, 20):
+            api.fail(Status(429, retry_after=3000), times=3)
+        if looks == 30:
+            api.fail(Status(403), times=None)
+
+    api.on_request = change
+    result = apify_tasks("follow", "-o", "name", "--interval", 0.001)
+    *outages, error = result.err.splitlines()
+    assert ["again"] * 3 == [line.rpartition(" ")[2] for line in outages[::2]]
+    assert [True] * 3 == ["works again, after " in line for line in outages[1::2]]
+    assert error.startswith("apify-tasks: error: ")
+
+
+@pytest.mark.parametrize(
+    ("options", "shown"),
+    [
+        ([], "2 of 5 tasks shown"),
+        (["-L", 4], "2 of 4 tasks shown"),
+        (["--offset", 1], "1 of 4 tasks shown"),
+        (["--name", "*-1"], "1 task shown, from 2 of 5"),
+        (["-o", "table"], "2 of 5 tasks shown"),
+        (["-o", "json"], "2 of 5 tasks shown"),
+    ],
+)
+def test_a_list_that_is_cut(api: FakeApify, apify_tasks: CommandLine, options: list[object], shown: str) -> None:
+    """A list that an error cuts says how much of it is shown."""
+    fill(api, 5)
+    api.fail(Status(403), offset=2, times=None)
+    size = 1 if "--offset" in options else 2
+    result = apify_tasks("list", "--page-size", size, *options)
+    assert 1 == result.code
+    assert f"apify-tasks: {shown}" == result.err.splitlines()[0]
+
+
+def test_a_list_without_a_page(api: FakeApify, apify_tasks: CommandLine) -> None:
+    """If nothing is shown, the error says enough."""
+    api.fail(Status(403), times=None)
+    assert 1 == apify_tasks("list").err.count("\n")
+
+
+def test_count_names_no_page(api: FakeApify, apify_tasks: CommandLine) -> None:
+    """The user of `count` asked for no page, so the error names none."""
+    api.fail(Status(403))
+    error = apify_tasks("count").err
+    assert "(after 1 attempt); use a token whose scope includes reading tasks" in error
+    assert "offset" not in error
+
+
+@pytest.mark.parametrize("both", [False, True])
+def test_which_token_was_refused(
+    api: FakeApify, apify_tasks: CommandLine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, both: bool
+) -> None:
+    """If a file and the variable have a token, the error says which one the API refused."""
+    file = tmp_path / "token"
+    file.write_text("wrong-token")
+    if not both:
+        monkeypatch.delenv("APIFY_TOKEN")
+    result = apify_tasks("count", "--token-file", file)
+    assert 4 == result.code
+    assert both == (f"; the token is that of --token-file {file}, not that of APIFY_TOKEN; " in result.err)
+
+
+def test_another_login_is_not_the_token(api: FakeApify, apify_tasks: CommandLine) -> None:
+    """A 401 of a server in front of the API says nothing about the token."""
+    api.fail(Status(401, body="<h1>Corporate login</h1>"))
+    result = apify_tasks("count")
+    assert 1 == result.code
+    assert "a server in front of the API at " in result.err
+    assert "APIFY_TOKEN" not in result.err
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
+def test_a_token_file_of_windows(api: FakeApify, apify_tasks: CommandLine, tmp_path: Path, encoding: str) -> None:
+    """A byte order mark in the file is not part of the token."""
+    file = tmp_path / "token"
+    file.write_text(f"{api.token}\r\n", encoding=encoding)
+    assert Result(0, "0\n", "") == apify_tasks("count", "--token-file", file)
+
+
+@pytest.mark.parametrize("quoted", ['"{}"', "'{}'", "\u201c{}\u201d", "{}'"])
+def test_a_token_in_quotes(
+    api: FakeApify, apify_tasks: CommandLine, monkeypatch: pytest.MonkeyPatch, quoted: str
+) -> None:
+    """A token in quotes is refused before any request, and the message says why."""
+    monkeypatch.setenv("APIFY_TOKEN", quoted.format(api.token))
+    result = apify_tasks("count")
+    assert (4, []) == (result.code, api.requests)
+    assert result.err.startswith("apify-tasks: error: APIFY_TOKEN holds a token in quotes; remove them; ")
+    assert api.token not in result.err
+
+
+def test_columns_without_effect(api: FakeApify, apify_tasks: CommandLine) -> None:
+    """A format without columns says that --columns has no effect; the default says nothing."""
+    fill(api, 1)
+    assert (
+        "apify-tasks: --columns has no effect with -o name\n"
+        == apify_tasks("list", "-o", "name", "--columns", "id").err
+    )
+    assert "" == apify_tasks("list", "-o", "name").err
+
+
+def test_a_rate_limit(api: FakeApify, apify_tasks: CommandLine) -> None:
+    """The rate limit is that of the client; what cannot be one is refused."""
+    fill(api, 1)
+    assert 0 == apify_tasks("list", "--rate-limit", 0.5).code
+    for value in ("0", "-1", "nan", "inf", "x"):
+        result = apify_tasks("list", "--rate-limit", value)
+        assert 2 == result.code
+        assert "--rate-limit" in result.err
+
+
+@pytest.mark.parametrize(("options", "rows"), [([], 20), (["-L", 30], 30), (["-o", "tsv"], 50)])
+def test_rows_of_the_demo(apify_tasks: CommandLine, options: list[object], rows: int) -> None:
+    """The table of `demo` has 20 rows, and what is missing is said; all rows with --limit or another format."""
+    arguments = ["-o", "table", *options] if "-o" not in options else options
+    result = apify_tasks("demo", "--tasks", 50, "--latency", 0, "--no-headers", *arguments)
+    assert (0, rows) == (result.code, len(result.lines))
+    more = "apify-tasks: 30 more; next: apify-tasks demo -o jsonl, or apify-tasks list\n"
+    assert (rows == 20) == (more in result.err)

@@ -105,7 +105,7 @@ def test_ctrl_c_in_a_terminal(api: FakeApify) -> None:
         shown.type("\x03")
         output = shown.read_all()
     assert 130 == shown.process.returncode
-    assert ["my-task-0", "my-task-1"] == [line.strip() for line in shown.text[-2:]]
+    assert ["my-task-0", "my-task-1", "apify-tasks: 2 of 6 tasks shown"] == [line.strip() for line in shown.text[-3:]]
     assert output.endswith("\r\n\r\n")
     assert output.rindex("\x1b[?25h") > output.rindex("\x1b[?25l")
     assert "Traceback" not in output
@@ -118,17 +118,18 @@ def test_an_error_in_a_terminal(api: FakeApify) -> None:
         shown.read_all()
     assert "2 of 5 tasks" in shown.output
     assert 1 == shown.process.returncode
-    assert ["my-task-0", "my-task-1"] == [line.strip() for line in shown.text[-3:-1]]
+    assert ["my-task-0", "my-task-1", "apify-tasks: 2 of 5 tasks shown"] == [line.strip() for line in shown.text[-4:-1]]
     assert shown.text[-1].startswith("apify-tasks: error: ")
 
 
 def test_the_demo() -> None:
-    """`demo` shows a progress bar, a table and a summary, without a server or a token."""
+    """`demo` shows a progress bar, the first rows and a summary, without a server or a token."""
     with terminal(None, "demo", "--tasks", 1500, "--latency", 0.01) as shown:
         shown.read_all()
     assert 0 == shown.process.returncode
     assert re.fullmatch(r"apify-tasks: 1,500 tasks in 2 requests, \d+\.\d\d seconds", shown.text[-1])
-    assert "my-task-1499" in shown.text[-2]
+    assert "apify-tasks: 1,480 more; next: apify-tasks demo -o jsonl, or apify-tasks list" == shown.text[-2]
+    assert "my-task-19" in shown.text[-3]
 
 
 def test_a_dumb_terminal(api: FakeApify) -> None:
@@ -150,15 +151,18 @@ def test_a_bar_in_a_narrow_terminal(api: FakeApify, columns: int) -> None:
     assert (columns == 72) == ("━" in output)
 
 
-def test_a_retry_is_reported_once(api: FakeApify) -> None:
-    """Equal failures are reported once, above the bar."""
+def test_an_outage_is_reported(api: FakeApify) -> None:
+    """The beginning and the end of each outage are reported once, above the bar."""
     api.fail(Status(503, message="an outage"), offset=0)
     api.fail(Status(503, message="an outage"), offset=2)
     with terminal(api, "list", "--page-size", 2, "--columns", "name", columns=120) as shown:
         shown.read_all()
     assert 0 == shown.process.returncode
     said = [line for line in shown.text if "apify-tasks: " in line]
-    assert [True] == ["an outage); trying again in 1 s" in line for line in said]
+    assert ["an outage); trying again", "works again, after 1 s"] * 2 == [
+        next(text for text in ("an outage); trying again", "works again, after 1 s") if line.endswith(text))
+        for line in said
+    ]
     assert "my-task-5" == shown.text[-1]
 
 

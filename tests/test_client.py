@@ -33,6 +33,7 @@ from apify_tasks_async import (
     ServerError,
     Task,
     TasksClient,
+    TaskStats,
     TransportError,
     iter_tasks,
 )
@@ -401,26 +402,37 @@ class TestSecrecy:
 
     @pytest.mark.asyncio
     async def test_log(self, caplog: pytest.LogCaptureFixture) -> None:
-        """The log has each attempt, but no token."""
+        """The log has each attempt, with what a filter needs as fields, but no token."""
         caplog.set_level(logging.DEBUG, logger="apify_tasks_async")
         async with (
             FakeApify(tasks=3, token=TOKEN) as api,
             TasksClient(TOKEN, base_url=api.url, retry=RetryPolicy(base_delay=0)) as client,
+            TasksClient(TOKEN, base_url=api.url) as other,
         ):
-            api.fail(Status(503, message=f"do not send {TOKEN}"))
+            api.fail(Status(503, message=f"do not send {TOKEN}"), times=2)
             await client.count()
             api.fail(Status(403))
             with pytest.raises(ApifyTasksError):
-                await client.count()
-        log = [(record.levelname, record.message.partition(": ")[::2]) for record in caplog.records]
-        where = "offset=0 limit=1 desc=False attempt="
-        assert ["INFO", "DEBUG", "INFO"] == [level for level, _ in log]
-        assert [f"{where}1", f"{where}2", f"{where}1"] == [place for _, (place, _) in log]
-        texts = [text for _, (_, text) in log]
-        assert (
-            list(map(str.startswith, texts, ["the API answered 503", "200 in ", "the API answered 403"])) == [True] * 3
-        )
-        assert [True] * 2 == list(map(str.endswith, texts[::2], ["tried again in 0.000 s", "not tried again"]))
+                await client.list_tasks(offset=1)
+            await other.count()
+            url = api.url
+        records = [vars(record) for record in caplog.records]
+        assert ["INFO", "WARNING", "DEBUG", "INFO", "DEBUG"] == [record["levelname"] for record in records]
+        assert [url.removeprefix("http://")] * 5 == [record["host"] for record in records]
+        names = ("offset", "limit", "desc", "attempt", "status", "wait")
+        assert [
+            (0, 1, False, 1, 503, 0),
+            (0, 1, False, 2, 503, 0),
+            (0, 1, False, 3, 200, None),
+            (1, 1000, False, 1, 403, None),
+            (0, 1, False, 1, 200, None),
+        ] == [tuple(record[name] for name in names) for record in records]
+        first, *same, last = [record["client"] for record in records]
+        assert ([first] * 3, True) == (same, first != last)
+        outage = f"the API at {url} answered 503 (service-unavailable: do not send ***) (attempt 2 at the page at "
+        assert f"{outage}offset 0); trying again in 0.0 s" == caplog.messages[1]
+        assert caplog.messages[2].startswith("the page at offset 0 arrived in 0.")
+        assert caplog.messages[3].endswith(" (attempt 1 at the page at offset 1); not tried again")
         assert TOKEN not in caplog.text
 
     def test_silence(self) -> None:
@@ -709,6 +721,17 @@ class TestRouting:
         assert f"Bearer {TOKEN}" == call.kwargs["headers"]["Authorization"]
         assert call.kwargs["allow_redirects"] is False
         assert TOKEN not in str(url)
+
+    async def test_whole_floats(self, mocked: aioresponses) -> None:
+        """To JSON Schema 15.0 is an integer, and 15 to us, in a task and in the head of a page."""
+        page = document(2)
+        page["data"]["total"] = 2.0
+        page["data"]["items"][0]["stats"] = {"totalRuns": 15.0}
+        mocked.get(f"{OFFICIAL}?offset=0&limit=1000", payload=page)
+        async with TasksClient(TOKEN) as client:
+            tasks = await client.all_tasks()
+        assert [TaskStats(15)] == [task.stats for task in tasks[:1]]
+        assert type(tasks[0].stats and tasks[0].stats.total_runs) is int
 
     async def test_large_pages(self, mocked: aioresponses) -> None:
         """A walk asks for page after page, however large they are."""

@@ -222,6 +222,7 @@ def test_a_task_is_an_object(value: Any) -> None:
         ({}, TaskStats(), {"totalRuns": None}),
         ({"totalRuns": None}, TaskStats(), {"totalRuns": None}),
         ({"totalRuns": 0}, TaskStats(0), {"totalRuns": 0}),
+        ({"totalRuns": 15.0}, TaskStats(15), {"totalRuns": 15}),
         ({"totalRuns": 15, "new": {"x": [1]}}, TaskStats(15), {"totalRuns": 15, "new": {"x": [1]}}),
     ],
 )

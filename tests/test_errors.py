@@ -25,6 +25,7 @@ from apify_tasks_async.errors import (
     InvalidTaskError,
     NotFoundError,
     PermissionDeniedError,
+    ProxyError,
     RateLimitedError,
     RequestTimeoutError,
     ResponseError,
@@ -41,6 +42,7 @@ PARENTS: dict[type[ApifyTasksError], tuple[type[BaseException], ...]] = {
     ConfigurationError: (ApifyTasksError, ValueError),
     TransportError: (ApifyTasksError,),
     CertificateError: (TransportError,),
+    ProxyError: (TransportError,),
     RequestTimeoutError: (TransportError, TimeoutError),
     ResponseError: (ApifyTasksError,),
     BadRequestError: (ResponseError,),
@@ -57,7 +59,13 @@ PARENTS: dict[type[ApifyTasksError], tuple[type[BaseException], ...]] = {
 
 WHERE: dict[str, Any] = {"offset": 1000, "limit": 500, "desc": True, "attempts": 5}
 COMMON: dict[str, Any] = WHERE | {"bookmark": Bookmark(MOMENT, frozenset({"a"}), 999, desc=True)}
-RESPONSE: dict[str, Any] = {"status": 418, "type": "teapot", "message": "short and stout", "retry_after": 1.5}
+RESPONSE: dict[str, Any] = {
+    "status": 418,
+    "type": "teapot",
+    "message": "short and stout",
+    "retry_after": 1.5,
+    "answered_by": None,
+}
 TASK: dict[str, Any] = {
     "status": 200,
     "task_id": "zdc3Pyhyz3m8vjDeM",
@@ -86,7 +94,9 @@ def attributes(kind: type[ApifyTasksError]) -> dict[str, Any]:
         return COMMON | RESPONSE
     if issubclass(kind, InvalidTaskError):
         return COMMON | TASK
-    return COMMON | {"status": 204} if issubclass(kind, InvalidResponseError) else COMMON
+    if kind is RequestTimeoutError:
+        return COMMON | {"timeout": 30.0}
+    return COMMON | {"status": 204} if issubclass(kind, InvalidResponseError | ProxyError) else COMMON
 
 
 def each_kind() -> pytest.MarkDecorator:
@@ -188,17 +198,18 @@ def test_message_says_what_where_and_how_often(where: dict[str, Any], expected: 
         (ClientClosedError, "create a new TasksClient, or keep this one open while you use it"),
         (TransportError, "check the network, the host name and any proxy, then try again"),
         (CertificateError, "check the base URL, the clock and the trusted certificates of this machine"),
-        (RequestTimeoutError, "raise `timeout`, lower `page_size`, or try again later"),
+        (ProxyError, "check the address of the proxy, and whether it is running"),
+        (RequestTimeoutError, "raise `timeout`, ask for smaller pages, or try again later"),
         (ResponseError, "check the base URL, and whether a proxy or gateway answers in place of the API"),
         (BadRequestError, "check the arguments; if they are as documented, the API has changed"),
         (AuthenticationError, "check the token: Apify Console, Settings, API & Integrations shows the valid ones"),
         (PermissionDeniedError, "use a token whose scope includes reading tasks"),
         (NotFoundError, "check the base URL: it has no /v2/actor-tasks"),
-        (RateLimitedError, "lower `rate_limit` or `concurrency`, or try again later"),
+        (RateLimitedError, "lower `rate_limit`, or try again later"),
         (ServerError, "try again later; https://status.apify.com shows the state of the platform"),
         (InvalidResponseError, "check the base URL and any proxy; if they are right, the API has changed"),
         (InvalidTaskError, "pass on_invalid='skip' to leave such tasks out, or a function that receives each error"),
-        (ResponseTooLargeError, "raise `max_body_bytes`, or lower `page_size`"),
+        (ResponseTooLargeError, "raise `max_body_bytes`, or ask for smaller pages"),
         (DriftError, "continue with after=error.bookmark when the list is quieter, or with a larger page_size"),
     ],
     ids=lambda value: getattr(value, "__name__", None),

@@ -32,6 +32,7 @@ EXPORTED = [
     "PageFollower",
     "PageIterator",
     "PermissionDeniedError",
+    "ProxyError",
     "RateLimitedError",
     "RequestTimeoutError",
     "ResponseError",

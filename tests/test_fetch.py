@@ -13,7 +13,7 @@ from apify_tasks_async._limiter import Limiter
 from apify_tasks_async._pace import Pace
 from apify_tasks_async._page import Page, PageRequest
 from apify_tasks_async._recorder import Recorder
-from apify_tasks_async._response import Response
+from apify_tasks_async._refusal import Response
 from apify_tasks_async._retry import RetryLoop
 from apify_tasks_async._secret import Redactor
 from apify_tasks_async._transport import Transport

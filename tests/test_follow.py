@@ -216,7 +216,8 @@ async def test_following_outlives_an_outage(
     assert created == await following
     await tasks.aclose()
     assert caplog.messages
-    assert all("following goes on in 0.001 s" in message and "503" in message for message in caplog.messages)
+    assert all("503" in message for message in caplog.messages)
+    assert any(message.endswith("; looking again in 0.001 s") for message in caplog.messages)
 
 
 async def test_what_the_log_keeps_does_not_keep_the_client(
@@ -229,7 +230,7 @@ async def test_what_the_log_keeps_does_not_keep_the_client(
         await anext(pages)
     [record] = [record for record in caplog.records if record.levelno == logging.WARNING]
     assert isinstance(record.args, tuple)
-    assert [float, str] == list(map(type, record.args))
+    assert [str] == list(map(type, record.args))
 
 
 async def test_following_ends_with_an_error_that_waiting_does_not_cure(api: FakeApify, make_client: MakeClient) -> None:

@@ -756,7 +756,10 @@ class TestInvalidTasks:
             assert [task for index, task in enumerate(api.tasks) if index not in places] == tasks
             assert (len(tasks), len(places)) == (client.stats.tasks, client.stats.invalid)
             told = zip(sorted(places), caplog.messages, strict=True)
-            assert all(f"task '{api.tasks[place].id}' is not as documented" in message for place, message in told)
+            assert all(
+                f"task '{api.tasks[place].id}' from {api.url} is not as documented" in message
+                for place, message in told
+            )
 
     async def test_function(self, places: set[int]) -> None:
         """A function is called with each error, in order, and the walk goes on."""

@@ -23,7 +23,8 @@ from hypothesis import strategies as st
 
 from apify_tasks_async import Task, converter
 from apify_tasks_async._page import Page, PageRequest
-from apify_tasks_async._response import Response, parse_retry_after, read_response
+from apify_tasks_async._refusal import Response, parse_retry_after
+from apify_tasks_async._response import read_response
 from apify_tasks_async._secret import Redactor
 from apify_tasks_async.errors import (
     ApifyTasksError,
@@ -40,7 +41,8 @@ from apify_tasks_async.errors import (
 
 NOW = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
 REQUEST = PageRequest(2000, 500, desc=True)
-AS_DOCUMENTED = "the response is not as documented: "
+ORIGIN = "https://api.apify.com"
+AS_DOCUMENTED = f"the response of {ORIGIN} is not as documented: "
 
 
 def meaning(
@@ -123,11 +125,13 @@ def test_example_error() -> None:
 
     assert BadRequestError is type(error)
     assert {
-        "problem": "the API answered 400 (invalid-input: Invalid input: The request body contains invalid data)",
+        "problem": f"the API at {ORIGIN} answered 400 "
+        "(invalid-input: Invalid input: The request body contains invalid data)",
         "status": 400,
         "type": "invalid-input",
         "message": "Invalid input: The request body contains invalid data.",
         "retry_after": None,
+        "answered_by": None,
         "offset": 2000,
         "limit": 500,
         "desc": True,
@@ -175,16 +179,30 @@ def test_other_success_is_no_page(status: int) -> None:
     error = refused(body_of(200), status)
 
     assert (InvalidResponseError, status) == (type(error), error.status)
-    assert f"expected status 200, got {status}" == error.problem
+    assert error.problem.startswith(f"{ORIGIN} answered {status} in place of 200 ('{{")
 
 
 @pytest.mark.parametrize("status", [301, 302, 307, 308])
-def test_redirects_are_explained(status: int) -> None:
-    """Whoever is redirected learns why the redirect is not followed."""
-    error = refused(b"", status, {"Location": "https://elsewhere.example"})
+@pytest.mark.parametrize(
+    ("location", "target"),
+    [
+        ("https://login.example:8443/?secret=x", " to https://login.example:8443"),
+        ("//login.example/x", " to https://login.example"),
+        ("/login", f" to {ORIGIN}"),
+        ("", ""),
+        (None, ""),
+        ("http://[", " to a place that is no URL"),
+        ("file:///etc/passwd", " to a place that is no URL"),
+        ("mailto:x@y", " to a place that is no URL"),
+    ],
+)
+def test_redirects_are_explained(status: int, location: str | None, target: str) -> None:
+    """A redirect says to which host it leads, and why it is not followed. Its path may be a secret."""
+    error = refused(b"", status, {} if location is None else {"Location": location})
 
-    expected = f"the API answered {status} (redirects are not followed, so that the token goes nowhere else)"
-    assert expected == error.problem
+    not_followed = "(not followed, so that the token goes nowhere else)"
+    assert f"{ORIGIN} answered {status}, a redirect{target} {not_followed}" == error.problem
+    assert (None, ResponseError.advice) == (error.answered_by, error.advice)
 
 
 def error_document(error: Any) -> bytes:
@@ -198,16 +216,22 @@ def error_document(error: Any) -> bytes:
         (error_document({"type": "x", "message": "y"}), ("x", "y", "x: y")),
         (error_document({"type": "x"}), ("x", None, "x")),
         (error_document({"message": "y"}), (None, "y", "y")),
-        (error_document({"type": 1, "message": ["y"]}), (None, None, "no error document")),
-        (error_document({"type": "", "message": ""}), ("", "", "no error document")),
-        (error_document("x"), (None, None, "no error document")),
-        (error_document(None), (None, None, "no error document")),
-        (b"[]", (None, None, "no error document")),
-        (b"null", (None, None, "no error document")),
-        (b"", (None, None, "no error document")),
-        (b"<html><title>502 Bad Gateway</title>", (None, None, "no error document")),
-        (b"\xff\xfe", (None, None, "no error document")),
-        (b"[" * 100_000, (None, None, "no error document")),
+        (
+            error_document({"type": 1, "message": ["y"]}),
+            (None, None, """unknown; '{"error": {"type": 1, "message": ["y"]}}'"""),
+        ),
+        (
+            error_document({"type": "", "message": ""}),
+            ("", "", """unknown; '{"error": {"type": "", "message": ""}}'"""),
+        ),
+        (error_document("x"), (None, None, """unknown; '{"error": "x"}'""")),
+        (error_document(None), (None, None, """unknown; '{"error": null}'""")),
+        (b"[]", (None, None, "unknown; '[]'")),
+        (b"null", (None, None, "unknown; 'null'")),
+        (b"", (None, None, "unknown; an empty body")),
+        (b"<html><title>502 Bad Gateway</title>", (None, None, "unknown; '502 Bad Gateway'")),
+        (b"\xff\xfe", (None, None, "unknown; 2 bytes without text")),
+        (b"[" * 100_000, (None, None, f"unknown; '{'[' * 60}...'")),
     ],
     ids=range(13),
 )
@@ -215,7 +239,8 @@ def test_error_documents(body: bytes, expected: tuple[str | None, str | None, st
     """What the API says is handed on as far as it is as documented; a gateway may say anything."""
     error = refused(body, 502)
 
-    assert expected == (error.type, error.message, error.problem.removeprefix("the API answered 502 (")[:-1])
+    who = "the API" if error.answered_by is None else "a server in front of the API"
+    assert expected == (error.type, error.message, error.problem.removeprefix(f"{who} at {ORIGIN} answered 502 (")[:-1])
 
 
 @pytest.mark.parametrize(
@@ -233,7 +258,7 @@ def test_message_is_made_one_line(message: str, shown: str) -> None:
     """What the API says neither breaks a log line nor reaches a terminal's controls; the attribute has it whole."""
     error = refused(error_document({"message": message}), 400)
 
-    assert f"the API answered 400 ({shown})" == error.problem
+    assert f"the API at {ORIGIN} answered 400 ({shown})" == error.problem
     assert str(error).isprintable()
     assert message.replace("\ud83d", "\N{REPLACEMENT CHARACTER}") == error.message
 
@@ -275,7 +300,8 @@ def test_bodies_that_are_no_json(body: bytes) -> None:
     error = refused(body)
 
     assert InvalidResponseError is type(error)
-    assert error.problem.startswith(f"{AS_DOCUMENTED}not JSON: ")
+    assert error.problem.startswith(f"{ORIGIN} sent ")
+    assert ", in place of JSON" in error.problem
     assert str(error).isprintable()
     assert (200, 2000, 500, True) == (error.status, error.offset, error.limit, error.desc)
 
@@ -310,7 +336,7 @@ def test_required_fields(name: str) -> None:
 @pytest.mark.parametrize("name", ["total", "offset", "limit", "count"])
 @pytest.mark.parametrize(
     ("value", "shown"),
-    [(None, "null"), ("1", "'1'"), (True, "true"), (2.0, "2.0"), ([], "an array"), ({}, "an object"), (1e30, "1e+30")],
+    [(None, "null"), ("1", "'1'"), (True, "true"), (2.5, "2.5"), ([], "an array"), ({}, "an object"), (1e30, "1e+30")],
 )
 def test_numbers_of_a_page(name: str, value: Any, shown: str) -> None:
     """The numbers of a page are integers."""
@@ -375,14 +401,14 @@ INVALID_ITEMS: dict[str, tuple[Any, str | None, datetime | None, tuple[str, ...]
         "zdc3Pyhyz3m8vjDeM",
         datetime(2018, 10, 26, 7, 23, 14, 855000, tzinfo=UTC),
         ("name: expected a string, got null",),
-        "task 'zdc3Pyhyz3m8vjDeM' is not as documented: name: expected a string, got null",
+        "task 'zdc3Pyhyz3m8vjDeM' from https://api.apify.com is not as documented: name: expected a string, got null",
     ),
     "no id": (
         task_document(id=15),
         None,
         datetime(2018, 10, 26, 7, 23, 14, 855000, tzinfo=UTC),
         ("id: expected a string, got 15",),
-        "a task without id is not as documented: id: expected a string, got 15",
+        "a task without id from https://api.apify.com is not as documented: id: expected a string, got 15",
     ),
     "no times": (
         task_document(createdAt=None, modifiedAt="yesterday\n"),
@@ -390,8 +416,8 @@ INVALID_ITEMS: dict[str, tuple[Any, str | None, datetime | None, tuple[str, ...]
         None,
         ("createdAt: expected an RFC 3339 time, got null", "modifiedAt: expected an RFC 3339 time, got 'yesterday\\n'"),
         (
-            "task 'zdc3Pyhyz3m8vjDeM' is not as documented: createdAt: expected an RFC 3339 time, got null; "
-            "modifiedAt: expected an RFC 3339 time, got 'yesterday\\n'"
+            "task 'zdc3Pyhyz3m8vjDeM' from https://api.apify.com is not as documented: "
+            "createdAt: expected an RFC 3339 time, got null; modifiedAt: expected an RFC 3339 time, got 'yesterday\\n'"
         ),
     ),
     "no object": (
@@ -399,14 +425,14 @@ INVALID_ITEMS: dict[str, tuple[Any, str | None, datetime | None, tuple[str, ...]
         None,
         None,
         ("expected an object, got null",),
-        "a task without id is not as documented: expected an object, got null",
+        "a task without id from https://api.apify.com is not as documented: expected an object, got null",
     ),
     "an array": (
         ["id"],
         None,
         None,
         ("expected an object, got an array",),
-        "a task without id is not as documented: expected an object, got an array",
+        "a task without id from https://api.apify.com is not as documented: expected an object, got an array",
     ),
 }
 

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 from helpers.documents import page_document, task_document
-from helpers.faults import KINDS, Fault, Met, client_of
+from helpers.faults import KINDS, Fault, Met, Waits, client_of
 from helpers.leaks import leaks
 from helpers.processes import SECONDS, started
 from helpers.raw_server import RawServer, message
@@ -72,7 +72,7 @@ async def test_fault(fault: Fault, log: pytest.LogCaptureFixture) -> None:
         warnings.simplefilter("always")
         async with (
             fault.way(fault.reply) as met,
-            client_of(met, FakeTime(), TOKEN, timeout=fault.timeout, on_attempt=attempts.append) as client,
+            client_of(met, Waits(), TOKEN, on_attempt=attempts.append) as client,
         ):
             with pytest.raises(ApifyTasksError) as caught:
                 await client.list_tasks()

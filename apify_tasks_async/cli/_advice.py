@@ -17,6 +17,7 @@ from apify_tasks_async import (
     ResponseTooLargeError,
 )
 from apify_tasks_async.cli._exit import Failure, TokenFailure
+from apify_tasks_async.cli._token import source_of
 
 __all__ = ["replace_argument_names", "to_failure"]
 
@@ -25,7 +26,7 @@ _ADVICE: dict[type[ApifyTasksError], tuple[str, ...]] = {
     BadRequestError: ("check the options; if they are as documented, the API has changed",),
     DriftError: ("raise --page-size", "try again when the list changes less"),
     InvalidTaskError: ("pass --skip-invalid to skip such tasks",),
-    RateLimitedError: ("lower --concurrency", _TRY_LATER),
+    RateLimitedError: ("lower --rate-limit", _TRY_LATER),
     RequestTimeoutError: ("raise --timeout", "lower --page-size", _TRY_LATER),
     ResponseTooLargeError: ("lower --page-size",),
 }
@@ -33,8 +34,10 @@ _ADVICE: dict[type[ApifyTasksError], tuple[str, ...]] = {
 
 def to_failure(error: ApifyTasksError) -> Failure:
     """Return the failure with which the command ends after this error."""
-    if isinstance(error, AuthenticationError):
-        return TokenFailure(error.problem)
+    if isinstance(error, AuthenticationError) and error.answered_by is None:
+        return TokenFailure(error.problem + source_of(click.get_current_context().params.get("token_file")))
+    if click.get_current_context().command.name == "count":
+        error.offset = error.limit = error.desc = None  # The user asked for no page.
     message = str(error)
     if error.advice:
         message = message.removesuffix(f"; {error.advice}")
@@ -44,16 +47,21 @@ def to_failure(error: ApifyTasksError) -> Failure:
 
 def _advice(error: ApifyTasksError) -> str:
     advice = error.advice
-    if type(error) in _ADVICE:
+    if type(error) in _ADVICE and getattr(error, "answered_by", None) is None:
         available = list(filter(_is_available, _ADVICE[type(error)]))
         advice = " or ".join(filter(None, (", ".join(available[:-1]), *available[-1:])))
     wait = getattr(error, "retry_after", None)
-    return advice.replace(_TRY_LATER, f"try again in {math.ceil(wait):,} s, as the server asks") if wait else advice
+    if not wait:
+        return advice
+    later = f"try again in {math.ceil(wait):,} s, as the server asks"
+    return later if isinstance(error, RateLimitedError) else advice.replace(_TRY_LATER, later)
 
 
 def replace_argument_names(message: str) -> str:
-    """Return the library's message about `base_url` without the names of its arguments."""
-    return message.partition("; allow_insecure=True")[0].replace("base_url", "the base URL")
+    """Return the library's message with options in place of arguments."""
+    message = message.replace("allow_insecure=True", "--allow-insecure").replace("base_url", "the base URL")
+    message = message.replace("`timeout`", "--timeout")
+    return message.replace("proxy must", "--proxy must").replace("proxy is not", "--proxy is not")
 
 
 def _is_available(advice: str) -> bool:

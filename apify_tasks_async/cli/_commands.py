@@ -8,10 +8,11 @@ from collections.abc import Sequence
 from typing import Any
 
 import click
+from click.core import ParameterSource
 from click.shell_completion import shell_complete
 
 from apify_tasks_async._defaults import MINIMUM_EXACT_PAGE_SIZE
-from apify_tasks_async.cli._exit import Failure, discard_output, is_terminal, print_error
+from apify_tasks_async.cli._exit import Failure, discard_output, is_terminal, print_error, print_message
 from apify_tasks_async.cli._options import (
     Options,
     bookmark_options,
@@ -101,9 +102,9 @@ Formats:
   csv    RFC 4180; a cell that begins with = + - @ tab or CR gets a leading
          apostrophe, so that a spreadsheet does not run it as a formula; the
          other formats keep names unchanged
-  tsv    the default for a pipe or a file; tab, newline and backslash become
-         \\t \\n \\\\
-  name   one name per line
+  tsv    the default for a pipe or a file; tab, newline, backslash and other
+         control characters become \\t \\n \\\\ \\x1b
+  name   one name per line, with the same escapes
 
 \b
 With a filter, --limit counts the tasks shown, but --offset counts the tasks
@@ -130,7 +131,7 @@ Examples:
 @quiet_option
 def list_command(**options: Any) -> None:
     """Show the tasks. `ls` is short for `list`."""
-    chosen = Options(**options)
+    chosen = _chosen(options)
     if chosen.after is not None and chosen.offset:
         raise click.UsageError("--offset cannot be combined with --after, which sets the start itself.")
     if chosen.exact:
@@ -138,6 +139,15 @@ def list_command(**options: Any) -> None:
     from apify_tasks_async.cli._run import list_tasks  # noqa: PLC0415 - --help does not need it
 
     list_tasks(chosen)
+
+
+def _chosen(options: dict[str, Any]) -> Options:
+    """Return the options; say which have no effect."""
+    chosen = Options(**options)
+    given = click.get_current_context().get_parameter_source("columns") is not ParameterSource.DEFAULT
+    if given and chosen.output in ("json", "jsonl", "name"):
+        print_message(f"--columns has no effect with -o {chosen.output}")
+    return chosen
 
 
 def _check_page_size(feature: str, options: Options) -> None:
@@ -153,6 +163,7 @@ Examples:
   apify-tasks count --token-file ~/.apify-token""",
 )
 @connection_options
+@quiet_option
 def count_command(**options: Any) -> None:
     """Show the number of tasks."""
     from apify_tasks_async.cli._run import count  # noqa: PLC0415 - --help does not need it
@@ -174,13 +185,14 @@ Examples:
 @lookback_option
 @page_options
 @connection_options
+@quiet_option
 def follow_command(**options: Any) -> None:
     """Show every task once, then each new one as it is created.
 
     Runs until you press Ctrl-C or the reader closes the pipe. Waits out temporary failures, but exits if the first
     request fails.
     """
-    chosen = Options(**options)
+    chosen = _chosen(options)
     _check_page_size("follow", chosen)
     from apify_tasks_async.cli._run import follow  # noqa: PLC0415 - --help does not need it
 
@@ -216,7 +228,7 @@ def demo_command(tasks: int, latency: float, **options: Any) -> None:
     """
     from apify_tasks_async.cli._run import demo  # noqa: PLC0415 - --help does not need it
 
-    demo(Options(**options), tasks=tasks, latency=latency)
+    demo(_chosen(options), tasks=tasks, latency=latency)
 
 
 def run(arguments: Sequence[str]) -> int:

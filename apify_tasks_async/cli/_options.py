@@ -10,7 +10,17 @@ from typing import Any, TypeVar
 import attrs
 import click
 
-from apify_tasks_async._defaults import CONCURRENCY, DEFAULT_BASE_URL, INTERVAL, LOOKBACK, MAX_LIMIT, PAGE_SIZE, TIMEOUT
+from apify_tasks_async._defaults import (
+    CONCURRENCY,
+    DEFAULT_BASE_URL,
+    INTERVAL,
+    LOOKBACK,
+    MAX_LIMIT,
+    MINIMUM_RATE,
+    PAGE_SIZE,
+    RATE_LIMIT,
+    TIMEOUT,
+)
 from apify_tasks_async.cli._columns import COLUMN_NAMES, DEFAULT_COLUMNS, Column, parse_columns
 
 __all__ = [
@@ -40,6 +50,9 @@ class Options:
 
     token_file: str | None = None
     base_url: str | None = None
+    allow_insecure: bool = False
+    proxy: str = "env"
+    rate_limit: float | None = RATE_LIMIT
     timeout: float = TIMEOUT
     concurrency: int = CONCURRENCY
     verbose: bool = False
@@ -61,7 +74,18 @@ class Options:
     lookback: int = LOOKBACK
 
 
-class Seconds(click.FloatRange):
+class _Finite(click.FloatRange):
+    """A finite number: a range without an end admits infinity, and any range admits NaN."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        """Return the number."""
+        number: float = super().convert(value, param, ctx)
+        if not math.isfinite(number):
+            self.fail(f"{value!r} is not a finite number.", param, ctx)
+        return number
+
+
+class Seconds(_Finite):
     """A positive, finite number of seconds."""
 
     name = "SECONDS"
@@ -69,12 +93,14 @@ class Seconds(click.FloatRange):
     def __init__(self) -> None:
         super().__init__(min=0, min_open=True)
 
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
-        """Return the number."""
-        seconds: float = super().convert(value, param, ctx)
-        if not math.isfinite(seconds):
-            self.fail(f"{value!r} is not a finite number.", param, ctx)
-        return seconds
+
+class Rate(_Finite):
+    """A number of requests per second."""
+
+    name = "NUMBER"
+
+    def __init__(self) -> None:
+        super().__init__(min=MINIMUM_RATE)
 
 
 def _parse_columns(_context: click.Context, _parameter: click.Parameter, value: str) -> tuple[Column, ...]:
@@ -195,7 +221,23 @@ connection_options = _combine(
         "--base-url", metavar="URL", help=f"URL of the API.  [default: APIFY_API_BASE_URL, else {DEFAULT_BASE_URL}]"
     ),
     click.option(
-        "--timeout", type=Seconds(), default=TIMEOUT, show_default=True, help="Time limit for one attempt at a page."
+        "--allow-insecure",
+        is_flag=True,
+        help="Send the token over plain http, also to a host that is not this machine.",
+    ),
+    click.option(
+        "--proxy",
+        metavar="URL",
+        default="env",
+        help="Proxy, such as http://user:password@host:3128; '' means no proxy.  "
+        "[default: HTTPS_PROXY, HTTP_PROXY, ALL_PROXY, NO_PROXY]",
+    ),
+    click.option(
+        "--timeout",
+        type=Seconds(),
+        default=TIMEOUT,
+        show_default=True,
+        help="Time limit for the first attempt at a page; each further attempt may take twice as long.",
     ),
     verbose_option,
 )
@@ -215,6 +257,13 @@ walk_options = _combine(
 """Which part of the list to read, and how."""
 
 page_options = _combine(
+    click.option(
+        "--rate-limit",
+        type=Rate(),
+        default=RATE_LIMIT,
+        show_default=True,
+        help="Requests per second.",
+    ),
     click.option(
         "--page-size",
         type=click.IntRange(1, MAX_LIMIT),

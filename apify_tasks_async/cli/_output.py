@@ -34,6 +34,10 @@ class Output:
     """The place after the last row."""
     count: int = 0
     """The number of rows written so far."""
+    progress: str = ""
+    """What to say if the list ends early: how much of it is shown."""
+    most: int | None = None
+    """How many rows to show of those that are written; `None` for all."""
     _started: bool = attrs.field(default=False, init=False)
     _failed: bool = attrs.field(default=False, init=False)
 
@@ -49,7 +53,8 @@ class Output:
 
     def write_rows(self, tasks: Sequence[Task], bookmark: Bookmark | None) -> None:
         """Write the rows of the tasks, and save the bookmark after them."""
-        self._write(self._format.format_rows(tasks))
+        shown = tasks if self.most is None else tasks[: max(0, self.most - self.count)]
+        self._write(self._format.format_rows(shown))
         self.count += len(tasks)
         self.bookmark = bookmark
         if self.streams:
@@ -65,6 +70,8 @@ class Output:
         if error is None or self._started:
             self._write(self._format.format_footer())
             self._save_bookmark()
+        if error is not None and self._started and self.progress:
+            print_message(self.progress)  # What is shown looks whole.
         if error is not None and self._started and self._bookmark_file is not None and self.bookmark is not None:
             print_message(f"the bookmark is in {str(self._bookmark_file.path)!r}; pass it to --after to continue")
 

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import logging
-import math
 import sys
+import time
 from collections.abc import Generator
+from datetime import datetime
 
-from apify_tasks_async import Attempt
-from apify_tasks_async.cli._advice import to_failure
+from apify_tasks_async import ApifyTasksError, Attempt, RateLimitedError, ServerError, TransportError
+from apify_tasks_async.cli._advice import replace_argument_names, to_failure
 from apify_tasks_async.cli._exit import is_terminal, print_message
 from apify_tasks_async.cli._options import Options
 from apify_tasks_async.cli._text import printable
@@ -24,8 +25,10 @@ class _OneLineFormatter(logging.Formatter):
 
 @contextlib.contextmanager
 def log_to_stderr(*, verbose: bool) -> Generator[None, None, None]:
-    """Write the library's log to stderr: everything if verbose, else warnings."""
+    """Write the library's log to stderr: everything if verbose, else warnings, except those about retries."""
     handler = logging.StreamHandler()
+    if not verbose:
+        handler.addFilter(lambda record: not hasattr(record, "wait"))  # `AttemptReporter` tells them.
     handler.setFormatter(_OneLineFormatter())
     logger = logging.getLogger("apify_tasks_async")
     logger.addHandler(handler)
@@ -36,8 +39,12 @@ def log_to_stderr(*, verbose: bool) -> Generator[None, None, None]:
         logger.removeHandler(handler)
 
 
+_OUTAGES = TransportError, RateLimitedError, ServerError
+"""Failures that `follow` waits out, also after the last attempt."""
+
+
 class AttemptReporter:
-    """Called after every attempt: tells the user at a terminal why a request takes longer.
+    """Called after every attempt: tells the user when an outage begins, and when it ends.
 
     Args:
         options: The options of the command.
@@ -47,19 +54,39 @@ class AttemptReporter:
 
     def __init__(self, options: Options, *, fail_first: bool = False) -> None:
         # With --verbose the log says it already.
-        self._silent = options.verbose or options.quiet or not is_terminal(sys.stderr)
-        self._fail = fail_first
-        self._reported: set[object] = set()
+        self._silent = options.verbose or options.quiet
+        self._fail = self._follows = fail_first
+        self._began = self._latest = 0.0
+        self._kinds: set[object] = set()
 
     def __call__(self, attempt: Attempt) -> None:
-        """Report the attempt if it failed."""
-        error = attempt.error
-        if error is None:
+        """Report the attempt if an outage begins or ends with it."""
+        now = time.monotonic()
+        if attempt.error is None:
             self._fail = False
-        elif attempt.delay is None:
-            if self._fail:
-                raise to_failure(error)
-        elif not self._silent and (type(error), attempt.status) not in self._reported:
-            # Once per kind of failure: every page in flight may meet the same one.
-            self._reported.add((type(error), attempt.status))
-            print_message(f"{error.problem}; trying again in {math.ceil(attempt.delay):,} s")
+            # Other requests, sent before the outage, may still succeed in it.
+            if self._kinds and now - attempt.elapsed >= self._latest:
+                self._end(now)
+        elif attempt.delay is None and self._fail:
+            raise to_failure(attempt.error)
+        elif attempt.delay is not None or (self._follows and isinstance(attempt.error, _OUTAGES)):
+            self._latest = now
+            self._begin(attempt, attempt.error, now)
+
+    def _begin(self, attempt: Attempt, error: ApifyTasksError, now: float) -> None:
+        if not self._kinds:
+            self._began = now - attempt.elapsed
+        # Once per kind of failure: every page in flight may meet the same one.
+        if (kind := (type(error), attempt.status)) not in self._kinds:
+            self._kinds.add(kind)
+            self._print(f"{error.problem}; trying again")
+
+    def _end(self, now: float) -> None:
+        self._kinds.clear()
+        self._print(f"works again, after {max(1, round(now - self._began)):,} s")
+
+    def _print(self, message: str) -> None:
+        if not self._silent:
+            # A terminal shows when a line appears. A file does not.
+            moment = "" if is_terminal(sys.stderr) else f"{datetime.now().astimezone():%Y-%m-%dT%H:%M:%S%z} "
+            print_message(f"{moment}{replace_argument_names(message)}")

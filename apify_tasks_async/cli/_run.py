@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 import click
 
-from apify_tasks_async import ConfigurationError, TasksClient
+from apify_tasks_async import ConfigurationError, RetryPolicy, TasksClient
 from apify_tasks_async.cli._advice import replace_argument_names
 from apify_tasks_async.cli._bookmark import bookmark_after, read_bookmark
 from apify_tasks_async.cli._exit import is_terminal, print_message
@@ -26,6 +26,9 @@ if TYPE_CHECKING:
     from apify_tasks_async.testing import FakeApify
 
 __all__ = ["count", "demo", "follow", "list_tasks"]
+
+DEMO_ROWS = 20
+"""How many rows of its table `demo` shows."""
 
 _Result = TypeVar("_Result")
 _Update = Callable[[int, int], None]
@@ -62,7 +65,11 @@ async def _list(client: TasksClient, options: Options, output: Output, update: _
             read += examined
             start = page.offset if start is None else start
             total = max(0, page.total - start)
-            update(read, total if limit is None else min(limit, total))
+            total = total if limit is None else min(limit, total)
+            output.progress = f"{output.count:,} of {total:,} tasks shown"
+            if selection.is_filtered:
+                output.progress = f"{_pluralize(output.count, 'task')} shown, from {read:,} of {total:,}"
+            update(read, total)
             if selection.remaining == 0:
                 return
     # This bookmark also covers invalid tasks that were skipped at the end of the list.
@@ -109,7 +116,11 @@ def demo(options: Options, *, tasks: int, latency: float) -> None:
     # Created outside the event loop, where Ctrl-C would have to wait until all tasks exist.
     api = FakeApify(tasks=tasks, latency=latency)
     with open_output(options, None) as output, _show_progress(options, output) as update:
+        if not output.streams and options.limit is None:
+            output.most = DEMO_ROWS
         summary = _run(options, _demo(api, options, output, update))
+    if output.most is not None and output.count > output.most:
+        print_message(f"{output.count - output.most:,} more; next: apify-tasks demo -o jsonl, or apify-tasks list")
     print_message(summary)
 
 
@@ -128,12 +139,16 @@ def _make_client(options: Options, *, fail_first: bool = False) -> TasksClient:
         return TasksClient(
             read_token(options.token_file),
             base_url=options.base_url,
+            allow_insecure=options.allow_insecure,
+            proxy=options.proxy or None,
+            rate_limit=options.rate_limit,
             timeout=options.timeout,
+            retry=RetryPolicy(deadline=max(RetryPolicy().deadline, 4 * options.timeout)),
             concurrency=options.concurrency,
             on_attempt=AttemptReporter(options, fail_first=fail_first),
         )
     except ConfigurationError as error:
-        # The token is checked already, so the base URL is wrong.
+        # The token is checked already, so the base URL or the proxy is wrong.
         raise click.UsageError(replace_argument_names(str(error))) from None
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import os
 import re
 
@@ -9,7 +10,9 @@ import click
 
 from apify_tasks_async.cli._exit import TokenFailure
 
-__all__ = ["read_token"]
+__all__ = ["read_token", "source_of"]
+
+_QUOTES = "\"'`\u2018\u2019\u201c\u201d"
 
 _TOKEN_LIKE = re.compile(r"\w{16,}")
 """Matches a token. The name of a token file usually holds a dot or a slash."""
@@ -31,19 +34,34 @@ def read_token(path: str | None) -> str:
     token = text.strip()
     if not token:
         raise TokenFailure(missing)
+    if token[0] in _QUOTES or token[-1] in _QUOTES:
+        raise TokenFailure(f"{source} holds a token in quotes; remove them")
     if not (token.isascii() and token.isprintable()) or " " in token:
         # The message leaves the text out: it may be a real token with a typing error.
         raise TokenFailure(f"{source} does not hold a token: a token consists of letters, digits and underscores")
     return token
 
 
+def source_of(path: str | None) -> str:
+    """Return where the token came from, if it could have come from two places."""
+    if path is None or not os.environ.get("APIFY_TOKEN"):
+        return ""
+    return f"; the token is that of --token-file {path}, not that of APIFY_TOKEN"
+
+
 def _read_file(path: str) -> str:
     try:
-        with click.open_file(path, encoding="utf-8", errors="replace") as file:
-            return str(file.read())
+        with click.open_file(path, "rb") as file:
+            return _decode(file.read())
     except OSError as error:
         if _TOKEN_LIKE.fullmatch(path):
             message = "pass the name of a file that holds the token, not the token itself."
         else:
             message = f"cannot read {path!r}: {error.strerror}."
         raise click.BadParameter(message, param_hint="'--token-file'") from None
+
+
+def _decode(content: bytes) -> str:
+    """Return the text. Editors and shells of Windows put a byte order mark before it."""
+    utf_16 = content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
+    return content.decode("utf-16" if utf_16 else "utf-8-sig", errors="replace")

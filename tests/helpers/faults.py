@@ -1,5 +1,6 @@
 """Faults of the network and the server, each with the error that the client raises and what it costs."""
 
+import asyncio
 import gzip
 import itertools
 import json
@@ -53,7 +54,10 @@ __all__ = [
     "TRANSIENT",
     "Fault",
     "Met",
+    "Waits",
+    "authority",
     "client_of",
+    "highest",
     "tls_of",
     "trusting",
 ]
@@ -64,11 +68,11 @@ TOKEN = "planted-token-0123456789"
 LIMIT = 2**20
 """The most bytes of a body that the client accepts."""
 
-SILENCE = 0.05
-"""The timeout in seconds for a server that hangs."""
-
 BACKOFF = (0.5, 1.0, 2.0, 4.0)
 """Seconds between the attempts of the default policy, with the lowest jitter."""
+
+SILENCE = BACKOFF[:2]
+"""The same for a server that is silent: the third attempt ends with the deadline."""
 
 
 @attrs.frozen
@@ -99,7 +103,7 @@ class Fault:
     reply: Reply
     error: type[ApifyTasksError]
     says: str
-    """A part of the message of the error."""
+    """A part of the message of the error. ORIGIN stands for the scheme and the host of the server."""
     waits: tuple[float, ...] = BACKOFF
     """Seconds before each attempt except the first."""
     pooled: bool = False
@@ -108,7 +112,6 @@ class Fault:
     """Whether the server gets a request."""
     connects: bool = True
     """Whether the server gets a connection."""
-    timeout: float = 30.0
     way: Way = plainly
 
     @property
@@ -117,10 +120,43 @@ class Fault:
         return len(self.waits) + 1
 
 
-def client_of(met: Met, time: FakeTime, token: str = TOKEN, *, timeout: float = 30.0, **options: Any) -> TasksClient:
-    """Return a client with the default policy, whose waits take no time."""
-    settings: dict[str, Any] = {"base_url": met.url, "session": met.session, "timeout": timeout}
-    clock = Clock(now=time, sleep=time.sleep, uniform=lambda low, _: low)
+class Waits:
+    """The sleep of a client in virtual time, and how long it slept."""
+
+    def __init__(self) -> None:
+        self.slept: list[float] = []
+
+    def __call__(self) -> float:
+        """Return the time of the loop."""
+        return asyncio.get_running_loop().time()
+
+    async def sleep(self, seconds: float) -> None:
+        """Sleep."""
+        self.slept.append(seconds)
+        await asyncio.sleep(seconds)
+
+
+def lowest(low: float, _: float) -> float:
+    """Return the lowest jitter."""
+    return low
+
+
+def highest(_: float, high: float) -> float:
+    """Return the highest jitter."""
+    return high
+
+
+def client_of(
+    met: Met,
+    waits: Waits | FakeTime,
+    token: str = TOKEN,
+    *,
+    uniform: Callable[[float, float], float] = lowest,
+    **options: Any,
+) -> TasksClient:
+    """Return a client with the default policy and timeout, for virtual time."""
+    settings: dict[str, Any] = {"base_url": met.url, "session": met.session}
+    clock = Clock(now=waits, sleep=waits.sleep, uniform=uniform)
     client_type = type("TimedClient", (TasksClient,), {"_clock": clock})
     client: TasksClient = client_type(token, **settings, max_body_bytes=LIMIT, rate_limit=None, **options)
     return client
@@ -215,8 +251,9 @@ NO_WAY = [
     Fault("unknown host", message(), TransportError, "cannot connect to api.invalid:443: Name or service not known",
           connects=False, way=unknown),
     Fault("no TLS", message(), TransportError, "cannot connect to 127.0.0.1:", arrives=False, way=without_tls),
-    Fault("silent where TLS is due", Reply(then=Then.HANG), RequestTimeoutError, "no complete response within 0.05 s",
-          arrives=False, timeout=SILENCE, way=without_handshake),
+    Fault("silent where TLS is due", Reply(then=Then.HANG), RequestTimeoutError,
+          "no complete response from ORIGIN within ",
+          arrives=False, waits=SILENCE, way=without_handshake),
     Fault("certificate untrusted", message(), CertificateError, REFUSES, waits=(), arrives=False, way=untrusted),
     Fault("certificate expired", message(), CertificateError, REFUSES, waits=(), arrives=False, way=EXPIRED),
     Fault("certificate of another host", message(), CertificateError, REFUSES, waits=(), arrives=False,
@@ -259,11 +296,11 @@ BROTLI = bytes.fromhex(
 
 HEAD = b"HTTP/1.1 200 OK\r\n"
 CHUNKED = HEAD + b"Transfer-Encoding: chunked\r\n\r\n"
-BROKE = "the connection broke: "
-UNREADABLE = "the response cannot be read: "
-GARBLED = "the response broke off or is garbled: "
-SILENT = "no complete response within 0.05 s"
-TOO_LARGE = f"the response is larger than {LIMIT} bytes"
+BROKE = "the connection to ORIGIN broke: "
+UNREADABLE = "the response of ORIGIN cannot be read: "
+GARBLED = "the response of ORIGIN broke off or is garbled: "
+SILENT = "no complete response from ORIGIN within "
+TOO_LARGE = "the response of ORIGIN is larger than 1 MiB"
 
 NO_ANSWER = [
     Fault("closed before a byte", Reply(then=Then.CLOSE), TransportError, BROKE + "the server closed it before"),
@@ -292,18 +329,15 @@ NO_ANSWER = [
     Fault("no brotli at all", encoded(b"\xff" * 20, "br"), TransportError, "Can not decode content-encoding: br"),
     Fault("no zstandard at all", encoded(b"\xff" * 20, "zstd"), TransportError, "zstd"),
     # Time.
-    Fault("silent", Reply(then=Then.HANG), RequestTimeoutError, SILENT, timeout=SILENCE),
-    Fault("silent within the head", Reply([HEAD], Then.HANG), RequestTimeoutError, SILENT, timeout=SILENCE),
-    Fault("silent within the body", message(length=1000, then=Then.HANG), RequestTimeoutError, SILENT,
-          timeout=SILENCE),
-    Fault("dripping head", Reply(Forever(HEAD + b"X: ", b"x"), pause=0.001), RequestTimeoutError, SILENT,
-          timeout=SILENCE),
-    Fault("dripping body", Reply(Forever(HEAD + b"\r\n", b" "), pause=0.001), RequestTimeoutError, SILENT,
-          timeout=SILENCE),
-    Fault("announcements without an end", Reply(Forever(b"", b"HTTP/1.1 103 Early Hints\r\n\r\n"), pause=0.001),
-          RequestTimeoutError, SILENT, timeout=SILENCE),
-    Fault("a chunk size without an end", Reply(Forever(CHUNKED, b"0"), pause=0.001), RequestTimeoutError, SILENT,
-          timeout=SILENCE),
+    Fault("silent", Reply(then=Then.HANG), RequestTimeoutError, SILENT, waits=SILENCE),
+    Fault("silent within the head", Reply([HEAD], Then.HANG), RequestTimeoutError, SILENT, waits=SILENCE),
+    Fault("silent within the body", message(length=1000, then=Then.HANG), RequestTimeoutError, SILENT, waits=SILENCE),
+    Fault("dripping head", Reply(Forever(HEAD + b"X: ", b"x"), pause=5), RequestTimeoutError, SILENT, waits=SILENCE),
+    Fault("dripping body", Reply(Forever(HEAD + b"\r\n", b" "), pause=5), RequestTimeoutError, SILENT, waits=SILENCE),
+    Fault("announcements without an end", Reply(Forever(b"", b"HTTP/1.1 103 Early Hints\r\n\r\n"), pause=5),
+          RequestTimeoutError, SILENT, waits=SILENCE),
+    Fault("a chunk size without an end", Reply(Forever(CHUNKED, b"0"), pause=5), RequestTimeoutError, SILENT,
+          waits=SILENCE),
     # Size.
     Fault("a body without an end", Reply(Forever(HEAD + b"\r\n", b" " * 10_000)), ResponseTooLargeError, TOO_LARGE,
           waits=()),
@@ -316,7 +350,7 @@ NO_ANSWER = [
 
 # Another answer than a page.
 
-NO_JSON = "the response is not as documented: not JSON: "
+NO_JSON = ", in place of JSON"
 
 NO_PAGE = [
     Fault("nothing", message(b""), InvalidResponseError, NO_JSON, pooled=True),
@@ -334,22 +368,30 @@ NO_PAGE = [
           NO_JSON, pooled=True),
     Fault("100,000 nested arrays", message(b"[" * 100_000 + b"]" * 100_000), InvalidResponseError, NO_JSON,
           pooled=True),
-    Fault("204", Reply([b"HTTP/1.1 204 No Content\r\n\r\n"]), InvalidResponseError, "expected status 200, got 204",
-          pooled=True),
-    Fault("206", message(status="206 Partial Content"), InvalidResponseError, "expected status 200, got 206",
-          pooled=True),
+    Fault("204", Reply([b"HTTP/1.1 204 No Content\r\n\r\n"]), InvalidResponseError,
+          "ORIGIN answered 204 in place of 200 (an empty body)", pooled=True),
+    Fault("206", message(status="206 Partial Content"), InvalidResponseError,
+          "ORIGIN answered 206 in place of 200 (", pooled=True),
 ]  # fmt: skip
 
 DOCUMENT = b'{"error": {"type": "some-type", "message": "Some message."}}'
 SAID = "(some-type: Some message)"
-WITHOUT = "(no error document)"
-ELSEWHERE = "(redirects are not followed, so that the token goes nowhere else)"
+WITHOUT = "(without a complete body)"
+ELSEWHERE = "(not followed, so that the token goes nowhere else)"
+IN_FRONT = "a server in front of the API at ORIGIN answered"
 
 
-def status(code: int, error: type[ApifyTasksError], waits: tuple[float, ...] = (), says: str = SAID) -> Fault:
+def status(code: int, error: type[ApifyTasksError], waits: tuple[float, ...] = ()) -> Fault:
     """Return the fault that the API sends a status with its error document."""
-    reply = message(DOCUMENT, "Location: /elsewhere", status=f"{code} X")
-    return Fault(f"{code}", reply, error, f"the API answered {code} {says}", waits=waits, pooled=True)
+    reply = message(DOCUMENT, status=f"{code} X")
+    return Fault(f"{code}", reply, error, f"the API at ORIGIN answered {code} {SAID}", waits=waits, pooled=True)
+
+
+def redirect(name: str, location: str, target: str, code: int = 302, way: Way = plainly) -> Fault:
+    """Return the fault that a server redirects."""
+    reply = message(b"", f"Location: {location}", status=f"{code} X")
+    says = f"ORIGIN answered {code}, a redirect to {target} {ELSEWHERE}"
+    return Fault(name, reply, ResponseError, says, waits=(), pooled=True, way=way)
 
 
 REFUSALS = [
@@ -362,35 +404,40 @@ REFUSALS = [
     status(500, ServerError, BACKOFF),
     status(502, ServerError, BACKOFF),
     status(503, ServerError, BACKOFF),
-    *(status(code, ResponseError, says=ELSEWHERE) for code in (301, 302, 303, 307, 308)),
-    Fault("304", Reply([b"HTTP/1.1 304 Not Modified\r\n\r\n"]), ResponseError, f"the API answered 304 {ELSEWHERE}",
-          waits=(), pooled=True),
-    Fault("a redirect from https to http", message(b"", "Location: http://127.0.0.1:9/", status="302 Found"),
-          ResponseError, f"the API answered 302 {ELSEWHERE}", waits=(), pooled=True, way=trusted),
-    *(
-        Fault(f"a redirect to {name}", message(b"", f"Location: {location}", status="302 Found"), ResponseError,
-              f"the API answered 302 {ELSEWHERE}", waits=(), pooled=True)
-        for name, location in (("another host", "https://elsewhere.invalid/"), ("plain http", "http://127.0.0.1:9/"),
-                               ("nowhere", "http://["), ("a file", "file:///etc/passwd"))
-    ),
-    Fault("a gateway's page", message(b"<p>Bad Gateway</p>", status="502 Bad Gateway"), ServerError,
-          f"the API answered 502 {WITHOUT}", pooled=True),
-    Fault("an error without a body", message(b"", status="503 X"), ServerError, f"the API answered 503 {WITHOUT}",
+    *(redirect(f"{code}", "/elsewhere", "ORIGIN", code) for code in (301, 302, 303, 307, 308)),
+    Fault("304", Reply([b"HTTP/1.1 304 Not Modified\r\n\r\n"]), ResponseError,
+          f"ORIGIN answered 304, a redirect {ELSEWHERE}", waits=(), pooled=True),
+    redirect("a redirect from https to http", "http://127.0.0.1:9/", "http://127.0.0.1:9", way=trusted),
+    redirect("a redirect to another host", "https://elsewhere.invalid/?token=x", "https://elsewhere.invalid"),
+    redirect("a redirect to plain http", "http://127.0.0.1:9/", "http://127.0.0.1:9"),
+    redirect("a redirect to nowhere", "http://[", "a place that is no URL"),
+    redirect("a redirect to a file", "file:///etc/passwd", "a place that is no URL"),
+    Fault("a gateway's page", message(b"<p>Bad Gateway</p>", "Server: nginx", status="502 Bad Gateway"), ServerError,
+          f"{IN_FRONT} 502 (Server: nginx; 'Bad Gateway')", pooled=True),
+    Fault("a cache's page", message(b"<html><title>503 Backend fetch failed</title>", "Content-Type: text/html; a=b",
+                                    "Server: Varnish", "Via: 1.1 varnish (Varnish/7.1)", status="503 X"), ServerError,
+          f"{IN_FRONT} 503 (Server: Varnish, Via: 1.1 varnish (Varnish/7.1); text/html: '503 Backend fetch failed')",
           pooled=True),
+    Fault("a firewall's refusal", message(b"<h1>403 Forbidden</h1>", status="403 Forbidden"), PermissionDeniedError,
+          f"{IN_FRONT} 403 (unknown; '403 Forbidden')", waits=(), pooled=True),
+    Fault("a proxy's refusal", message(b"", "Server: squid", status="407 Proxy Authentication Required"), ResponseError,
+          f"{IN_FRONT} 407 (Server: squid; an empty body)", waits=(), pooled=True),
+    Fault("an error without a body", message(b"", status="503 X"), ServerError,
+          f"{IN_FRONT} 503 (unknown; an empty body)", pooled=True),
     Fault("an error garbled", message(DOCUMENT, "Content-Encoding: gzip", status="503 X"), ServerError,
-          f"the API answered 503 {WITHOUT}"),
+          f"ORIGIN answered 503 {WITHOUT}"),
     Fault("an error cut off", message(DOCUMENT, status="401 X", length=1000, then=Then.CLOSE), AuthenticationError,
-          f"the API answered 401 {WITHOUT}", waits=()),
+          f"ORIGIN answered 401 {WITHOUT}", waits=()),
     Fault("an error that hangs", message(DOCUMENT, status="401 X", length=1000, then=Then.HANG), AuthenticationError,
-          f"the API answered 401 {WITHOUT}", waits=(), timeout=SILENCE),
+          f"ORIGIN answered 401 {WITHOUT}", waits=()),
     Fault("an outage that hangs", message(DOCUMENT, status="503 X", length=1000, then=Then.HANG), ServerError,
-          f"the API answered 503 {WITHOUT}", timeout=SILENCE),
-    Fault("an error that drips", Reply(Forever(b"HTTP/1.1 403 X\r\n\r\n", b" "), pause=0.001), PermissionDeniedError,
-          f"the API answered 403 {WITHOUT}", waits=(), timeout=SILENCE),
+          f"ORIGIN answered 503 {WITHOUT}"),
+    Fault("an error that drips", Reply(Forever(b"HTTP/1.1 403 X\r\n\r\n", b" "), pause=0.1), PermissionDeniedError,
+          f"ORIGIN answered 403 {WITHOUT}", waits=()),
     Fault("an error without an end", Reply(Forever(b"HTTP/1.1 400 X\r\n\r\n", b" " * 10_000)), BadRequestError,
-          f"the API answered 400 {WITHOUT}", waits=()),
+          f"ORIGIN answered 400 {WITHOUT}", waits=()),
     Fault("an error that is a bomb", message(zlib.compress(b" " * 2**24), "Content-Encoding: deflate", status="400 X"),
-          BadRequestError, f"the API answered 400 {WITHOUT}", waits=()),
+          BadRequestError, f"ORIGIN answered 400 {WITHOUT}", waits=()),
 ]  # fmt: skip
 
 
@@ -398,7 +445,7 @@ def retry_after(name: str, value: str, *waits: float, code: int = 429) -> Fault:
     """Return the fault that the API refuses with a `Retry-After`."""
     reply = message(b"", f"Retry-After: {value}", status=f"{code} X")
     kind = RateLimitedError if code == 429 else ServerError
-    says = f"the API answered {code} {WITHOUT}"
+    says = f"{IN_FRONT} {code} (unknown; an empty body)"
     return Fault(f"Retry-After: {name}, {code}", reply, kind, says, waits=waits, pooled=True)
 
 
@@ -479,7 +526,7 @@ def document(value: Any) -> Reply:
 
 def no_page(name: str, value: Any, says: str) -> Fault:
     """Return the fault that a document is not a page."""
-    problem = f"the response is not as documented: {says}"
+    problem = f"the response of ORIGIN is not as documented: {says}"
     return Fault(name, document(value), InvalidResponseError, problem, pooled=True)
 
 
