@@ -1,7 +1,8 @@
 """Apify Actor: stores the tasks of the account that it runs for in its dataset.
 
 Run it with `APIFY_TOKEN=... python recipes/apify_actor.py`, which stores them in ./storage, or on the platform, which
-gives it a token and the address of the API. The client is closed before the Actor exits.
+gives it a token and the address of the API: a private one, over plain http, which needs no permission there. The
+client is closed before the Actor exits.
 """
 
 import asyncio

@@ -7,6 +7,7 @@ from pathlib import Path
 import crawlee_crawler
 import msgspec
 import pytest
+from at_home import platform
 from helpers.support import until
 from hosting import Recipe, website
 from taskiq import BrokerMessage
@@ -87,6 +88,16 @@ async def test_an_actor_stores_every_task(recipe: Recipe, account: FakeApify) ->
     await recipe.run("apify_actor")
 
     assert converter.unstructure([*account.tasks]) == stored(recipe.folder)
+
+
+@pytest.mark.asyncio
+async def test_an_actor_on_the_platform(recipe: Recipe, account: FakeApify, monkeypatch: pytest.MonkeyPatch) -> None:
+    """On the platform, whose API has a private address and plain http, the dataset has every task, in order."""
+    async with platform(account, recipe.folder) as (running, variables):
+        for name, value in variables.items():
+            monkeypatch.setenv(name, value)
+        await recipe.run("apify_actor")
+        assert converter.unstructure([*account.tasks]) == running.items
 
 
 @pytest.mark.asyncio
