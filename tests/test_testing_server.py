@@ -43,6 +43,9 @@ Wrong: Any = Status
 """Takes arguments that a type checker would refuse."""
 
 
+NO_NULL = "every Task has one; for an API that sends null, use"
+
+
 @attrs.frozen
 class Answer:
     """A whole response."""
@@ -725,7 +728,10 @@ class TestTasks:
     @pytest.mark.parametrize(
         ("fields", "message"),
         [
-            ({"created_at": None}, "created_at must be datetime, got None"),
+            (
+                {"created_at": None},
+                f"created_at must be datetime, got None: {NO_NULL} fail(MalformedItem(index, 'createdAt', None))",
+            ),
             ({"modified_at": "now"}, "modified_at must be datetime, got 'now'"),
             ({"name": 5}, "name must be str, got 5"),
             ({"act_name": 5}, "act_name must be str, got 5"),

@@ -87,6 +87,9 @@ class FakeApify:
     of the caller. `with` runs it in a thread, for code without asyncio. You may start it again after it was stopped; it
     keeps its tasks. You may use every member from any thread.
 
+    A client that is to outlive many faults in a test gets `retry=RetryPolicy(base_delay=0)`. With the default policy,
+    the waits between its attempts take up to 15 seconds for each request.
+
     A request is recorded, then `on_request` is called, then the answer is decided. The latency passes after that.
 
     Args:
@@ -226,7 +229,8 @@ class FakeApify:
             The task.
 
         Raises:
-            TypeError: `Task` has no such field, or a value has the wrong type.
+            TypeError: `Task` has no such field, or a value has the wrong type. A page with a task that is not as
+                documented, such as one without `createdAt`, comes from `fail(MalformedItem(...))`.
             ValueError: Another task has the same id, or a time is naive.
 
         Example:

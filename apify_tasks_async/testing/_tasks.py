@@ -16,6 +16,7 @@ from typing import Any
 import msgspec
 
 from apify_tasks_async._arguments import check_instance
+from apify_tasks_async._fields import fields_of
 from apify_tasks_async.models import Task, TaskStats
 
 __all__ = ["TaskList", "make_task"]
@@ -75,6 +76,8 @@ def make_task(number: int = 0, **fields: Any) -> Task:
     if number < 0:
         raise ValueError(f"number must be an integer >= 0, got {number!r}")
     for name, value in fields.items():
+        if name in _REQUIRED and value is None:
+            raise TypeError(_without(name))
         if name in _REQUIRED:
             check_instance(name, value, kinds=(_REQUIRED[name],))
         elif name in _NULLABLE and value is not None:
@@ -95,6 +98,15 @@ def make_task(number: int = 0, **fields: Any) -> Task:
         "extra": {"title": f"My task {number}", "isPublic": False},
     }
     return Task(**(plausible | fields))
+
+
+def _without(name: str) -> str:
+    """Return what to do for a task that lacks a field which every `Task` has."""
+    [field] = [field.wire for field in fields_of(Task) if field.attribute == name]
+    return (
+        f"{name} must be {_REQUIRED[name].__name__}, got None: every Task has one; for an API that sends null, use "
+        f"fail(MalformedItem(index, {field!r}, None))"
+    )
 
 
 def _encode_time(moment: datetime) -> msgspec.Raw:

@@ -29,6 +29,7 @@ from apify_tasks_async import (
     InvalidTaskError,
     NotFoundError,
     PermissionDeniedError,
+    ProxyError,
     RateLimitedError,
     RequestTimeoutError,
     ResponseError,
@@ -82,6 +83,7 @@ class Met:
     server: RawServer
     url: str
     session: aiohttp.ClientSession | None = None
+    proxy: str | None = None
 
 
 Way = Callable[[Reply], AbstractAsyncContextManager[Met]]
@@ -155,7 +157,7 @@ def client_of(
     **options: Any,
 ) -> TasksClient:
     """Return a client with the default policy and timeout, for virtual time."""
-    settings: dict[str, Any] = {"base_url": met.url, "session": met.session}
+    settings: dict[str, Any] = {"base_url": met.url, "session": met.session, "proxy": met.proxy}
     clock = Clock(now=waits, sleep=waits.sleep, uniform=uniform)
     client_type = type("TimedClient", (TasksClient,), {"_clock": clock})
     client: TasksClient = client_type(token, **settings, max_body_bytes=LIMIT, rate_limit=None, **options)
@@ -190,6 +192,20 @@ async def unknown(reply: Reply) -> AsyncIterator[Met]:
     connector = aiohttp.TCPConnector(resolver=NoResolver())
     async with RawServer(reply) as server, aiohttp.ClientSession(connector=connector) as session:
         yield Met(server, "https://api.invalid", session)
+
+
+@asynccontextmanager
+async def proxied(reply: Reply) -> AsyncIterator[Met]:
+    """Reach an API through a proxy that sends the reply."""
+    async with RawServer(reply) as server:
+        yield Met(server, "https://api.invalid", proxy=server.url)
+
+
+@asynccontextmanager
+async def without_proxy(reply: Reply) -> AsyncIterator[Met]:
+    """Reach an API through a proxy whose port is closed."""
+    async with refused(reply) as met:
+        yield Met(met.server, "https://api.invalid", proxy=met.url)
 
 
 @cache
@@ -258,6 +274,17 @@ NO_WAY = [
     Fault("certificate expired", message(), CertificateError, REFUSES, waits=(), arrives=False, way=EXPIRED),
     Fault("certificate of another host", message(), CertificateError, REFUSES, waits=(), arrives=False,
           way=partial(trusted, host="elsewhere.example")),
+    Fault("no proxy", message(), ProxyError, "cannot connect to the proxy 127.0.0.1:", connects=False,
+          way=without_proxy),
+    *(
+        Fault(f"a proxy that answers {status}", message(b"", status=status), ProxyError,
+              f"answered {status[:3]} ({status[4:]}), and did not connect to the API", waits=waits, way=proxied)
+        for status, waits in (("403 Forbidden", ()), ("407 Proxy Authentication Required", ()),
+                              ("502 Bad Gateway", BACKOFF), ("503 Service Unavailable", BACKOFF))
+    ),
+    Fault("a proxy that hangs up", Reply(then=Then.CLOSE), ProxyError, "gave no usable answer: ", way=proxied),
+    Fault("a proxy that is silent", Reply(then=Then.HANG), RequestTimeoutError,
+          "no complete response from ORIGIN through the proxy 127.0.0.1:", waits=SILENCE, way=proxied),
 ]  # fmt: skip
 
 
