@@ -63,8 +63,8 @@ _ADVICE: dict[int | str, str] = {
 _OWNER = "ask the owner of the server in front of the API"
 _ADVICE_IN_FRONT = {
     400: f"check the base URL, or {_OWNER}",
-    401: "check the base URL, and what the server in front of the API wants; the API did not see the token",
-    403: f"{_OWNER} to let the request through; the API did not see the token",
+    401: "check the base URL, and what the server in front of the API wants; this says nothing about the token",
+    403: f"{_OWNER} to let the request through; this says nothing about the token",
     404: errors.NotFoundError.advice,
     407: "check the user and the password in the URL of the proxy",
 }
@@ -110,10 +110,13 @@ def _error_document(body: bytes) -> tuple[str | None, str | None]:
     return type_ if isinstance(type_, str) else None, message if isinstance(message, str) else None
 
 
+_UNKNOWN = "unknown"
+
+
 def _signature(headers: Mapping[str, str]) -> str:
     """Return who a server says that it is."""
     said = [(name, one_line(headers.get(name, ""), VISIBLE)) for name in ("Server", "Via")]
-    return ", ".join(f"{name}: {text}" for name, text in said if text) or "unknown"
+    return ", ".join(f"{name}: {text}" for name, text in said if text) or _UNKNOWN
 
 
 def _problem(response: Response, reason: str, answered_by: str | None) -> str:
@@ -125,8 +128,9 @@ def _problem(response: Response, reason: str, answered_by: str | None) -> str:
         return f"the API at {origin} answered {status} ({one_line(reason.rstrip('.'))})"
     if answered_by is None:
         return f"{origin} answered {status} (without a complete body)"
-    body = describe_body(response.headers, response.body)
-    return f"a server in front of the API at {origin} answered {status} ({answered_by}; {body})"
+    parts = [answered_by] if answered_by != _UNKNOWN else []
+    came = "; ".join([*parts, describe_body(response.headers, response.body)])
+    return f"a server in front of the API at {origin} answered {status} ({came})"
 
 
 def _target(origin: str, location: str | None) -> str:

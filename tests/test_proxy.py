@@ -483,3 +483,42 @@ def test_networks(address: Any, network: Any, prefix: int) -> None:
     """An address is excluded exactly if it is in the network."""
     pattern = ipaddress.ip_network((network, prefix), strict=False)
     assert (address in pattern) == _environment._matches(str(pattern), str(address))
+
+
+# At home.
+
+PRIVATE = [
+    *("10.0.32.27", "172.16.0.1", "172.31.255.254", "192.168.1.1", "169.254.1.1"),
+    *("fc00::1", "fd12:3456::1", "fe80::1"),
+]
+PUBLIC = [
+    "11.0.0.1",
+    "172.32.0.1",
+    "192.0.2.1",
+    "100.64.0.1",
+    "8.8.8.8",
+    "2001:db8::1",
+    "api.internal",
+    "10.0.0.1.example",
+]
+
+
+@pytest.mark.parametrize(
+    ("host", "private"), [*((host, True) for host in PRIVATE), *((host, False) for host in PUBLIC)]
+)
+@pytest.mark.parametrize(
+    ("home", "at_home"), [("1", True), ("true", True), ("0", False), ("False", False), ("", False), (None, False)]
+)
+def test_plain_http_at_home(
+    host: str, home: str | None, monkeypatch: pytest.MonkeyPatch, *, private: bool, at_home: bool
+) -> None:
+    """Plain http is accepted inside an Actor alone, and only to an address of a private network."""
+    if home is not None:
+        monkeypatch.setenv("APIFY_IS_AT_HOME", home)
+    url = f"http://{f'[{host}]' if ':' in host else host}:8010"
+    if private and at_home:
+        assert url in repr(TasksClient(TOKEN, base_url=url))
+    else:
+        with pytest.raises(ConfigurationError, match="allow_insecure=True"):
+            TasksClient(TOKEN, base_url=url)
+    assert url in repr(TasksClient(TOKEN, base_url=url, allow_insecure=True))

@@ -446,11 +446,11 @@ REFUSALS = [
           f"{IN_FRONT} 503 (Server: Varnish, Via: 1.1 varnish (Varnish/7.1); text/html: '503 Backend fetch failed')",
           pooled=True),
     Fault("a firewall's refusal", message(b"<h1>403 Forbidden</h1>", status="403 Forbidden"), PermissionDeniedError,
-          f"{IN_FRONT} 403 (unknown; '403 Forbidden')", waits=(), pooled=True),
+          f"{IN_FRONT} 403 ('403 Forbidden')", waits=(), pooled=True),
     Fault("a proxy's refusal", message(b"", "Server: squid", status="407 Proxy Authentication Required"), ResponseError,
           f"{IN_FRONT} 407 (Server: squid; an empty body)", waits=(), pooled=True),
     Fault("an error without a body", message(b"", status="503 X"), ServerError,
-          f"{IN_FRONT} 503 (unknown; an empty body)", pooled=True),
+          f"{IN_FRONT} 503 (an empty body)", pooled=True),
     Fault("an error garbled", message(DOCUMENT, "Content-Encoding: gzip", status="503 X"), ServerError,
           f"ORIGIN answered 503 {WITHOUT}"),
     Fault("an error cut off", message(DOCUMENT, status="401 X", length=1000, then=Then.CLOSE), AuthenticationError,
@@ -472,7 +472,7 @@ def retry_after(name: str, value: str, *waits: float, code: int = 429) -> Fault:
     """Return the fault that the API refuses with a `Retry-After`."""
     reply = message(b"", f"Retry-After: {value}", status=f"{code} X")
     kind = RateLimitedError if code == 429 else ServerError
-    says = f"{IN_FRONT} {code} (unknown; an empty body)"
+    says = f"{IN_FRONT} {code} (an empty body)"
     return Fault(f"Retry-After: {name}, {code}", reply, kind, says, waits=waits, pooled=True)
 
 
