@@ -99,7 +99,7 @@ class TasksClient:
         proxy: The URL of a proxy: `http://host:port` or `https://host:port`, with `user:password@` before the host if
             the proxy wants them. `"env"` reads it as curl does from `HTTPS_PROXY`, `HTTP_PROXY`, `ALL_PROXY` and
             `NO_PROXY`. By default there is no proxy but that of a borrowed session.
-        headers: Headers to send with every request, such as the key of a gateway. Never `Authorization`, and none that
+        headers: Headers to send with every request, such as the key of a gateway. None for authorization, and none that
             the client sets itself. `X-Apify-Workflow-Key` is `APIFY_WORKFLOW_KEY` unless it is given here.
         user_agent_suffix: Text to add to the `User-Agent`, such as `my-service/1.2`.
         on_attempt: Called with each finished `Attempt`. An error that it raises comes out of the walk.

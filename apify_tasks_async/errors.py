@@ -184,8 +184,8 @@ class ResponseError(ApifyTasksError):
         type: The `type` in the API's error document, such as `rate-limit-exceeded`; `None` if there was none.
         message: The API's own message; `None` if there was none.
         retry_after: Seconds that the server asked to wait, from `Retry-After`; `None` if it did not.
-        answered_by: Who answered in front of the API, such as a proxy, by its `Server` and `Via`; `unknown` if it has
-            neither; `None` if the API answered, or if that is not known.
+        answered_by: Who answered in front of the API, such as a proxy, by its headers Server and Via; `unknown` if it
+            has neither; `None` if the API answered, or if that is not known.
     """
 
     advice = "check the base URL, and whether a proxy or gateway answers in place of the API"

@@ -9,7 +9,17 @@ import time
 from collections.abc import Generator
 from datetime import datetime
 
-from apify_tasks_async import ApifyTasksError, Attempt, RateLimitedError, ServerError, TransportError
+from apify_tasks_async import (
+    ApifyTasksError,
+    Attempt,
+    CertificateError,
+    InvalidResponseError,
+    InvalidTaskError,
+    RateLimitedError,
+    ResponseTooLargeError,
+    ServerError,
+    TransportError,
+)
 from apify_tasks_async.cli._advice import replace_argument_names, to_failure
 from apify_tasks_async.cli._exit import is_terminal, print_message
 from apify_tasks_async.cli._options import Options
@@ -39,8 +49,13 @@ def log_to_stderr(*, verbose: bool) -> Generator[None, None, None]:
         logger.removeHandler(handler)
 
 
-_OUTAGES = TransportError, RateLimitedError, ServerError
-"""Failures that `follow` waits out, also after the last attempt."""
+_OUTAGES = TransportError, RateLimitedError, ServerError, InvalidResponseError
+_PERMANENT = CertificateError, InvalidTaskError, ResponseTooLargeError  # Kinds of the above.
+
+
+def _is_waited_out(error: ApifyTasksError) -> bool:
+    """Return whether `follow` waits for the end of this failure, also after the last attempt."""
+    return isinstance(error, _OUTAGES) and not isinstance(error, _PERMANENT)
 
 
 class AttemptReporter:
@@ -69,7 +84,7 @@ class AttemptReporter:
                 self._end(now)
         elif attempt.delay is None and self._fail:
             raise to_failure(attempt.error)
-        elif attempt.delay is not None or (self._follows and isinstance(attempt.error, _OUTAGES)):
+        elif attempt.delay is not None or (self._follows and _is_waited_out(attempt.error)):
             self._latest = now
             self._begin(attempt, attempt.error, now)
 
