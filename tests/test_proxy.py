@@ -76,6 +76,32 @@ async def test_https_goes_through_a_tunnel() -> None:
 
 
 @pytest.mark.asyncio
+@pytest.mark.parametrize("tunnel", [False, True])
+async def test_a_proxy_behind_tls(*, tunnel: bool) -> None:
+    """The proxy itself may be reached over TLS, with the connection to the API in it."""
+    async with (
+        RawServer(message(), tls=tls_of("api.example") if tunnel else None) as server,
+        ProxyServer(server.url, user=USER, tls=tls_of()) as proxy,
+        aiohttp.ClientSession(connector=trusting()) as session,
+        client_of("https://api.example" if tunnel else server.url, proxy.url, session=session) as client,
+    ):
+        assert [0, 0] == [await client.count(), await client.count()]
+    assert 2 == len(server.requests)
+
+
+@pytest.mark.asyncio
+async def test_a_proxy_that_is_not_trusted() -> None:
+    """The certificate of the proxy is checked, too, and the error names its host."""
+    async with (
+        ProxyServer("http://127.0.0.1:9", tls=tls_of()) as proxy,
+        client_of("https://api.example", proxy.url, attempts=3) as client,
+    ):
+        error = await failure_of(client)
+    assert (CertificateError, 1) == (type(error), error.attempts)
+    assert f"127.0.0.1:{proxy.port}" in error.problem
+
+
+@pytest.mark.asyncio
 async def test_plain_http_is_forwarded() -> None:
     """With the client's own session, the proxy gets the whole request, and the password of the proxy."""
     async with FakeApify(tasks=3, token=TOKEN) as api, ProxyServer(api.url, user=USER) as proxy:

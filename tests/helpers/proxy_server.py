@@ -3,6 +3,7 @@
 import asyncio
 import base64
 import contextlib
+import ssl
 from types import TracebackType
 from typing import Self
 
@@ -17,6 +18,7 @@ class ProxyServer:
     Args:
         target: The URL of the server.
         user: `user:password` that it wants.
+        tls: If the proxy itself is reached over TLS, how.
         refusal: What it answers to every request, in place of the server's answer. Empty bytes: it hangs up.
 
     Attributes:
@@ -24,21 +26,29 @@ class ProxyServer:
         port: The port on loopback.
     """
 
-    def __init__(self, target: str, *, user: str | None = None, refusal: bytes | None = None) -> None:
+    def __init__(
+        self,
+        target: str,
+        *,
+        user: str | None = None,
+        refusal: bytes | None = None,
+        tls: ssl.SSLContext | None = None,
+    ) -> None:
         self.requests: list[str] = []
         self._target = URL(target)
         self._user = user
         self._refusal = refusal
+        self._tls = tls
         self._tasks: set[asyncio.Task[None]] = set()
 
     @property
     def url(self) -> str:
         """The URL, with user and password."""
         user = f"{self._user}@" if self._user else ""
-        return f"http://{user}127.0.0.1:{self.port}"
+        return f"{'https' if self._tls else 'http'}://{user}127.0.0.1:{self.port}"
 
     async def __aenter__(self) -> Self:
-        self._server = await asyncio.start_server(self._start, "127.0.0.1", 0)
+        self._server = await asyncio.start_server(self._start, "127.0.0.1", 0, ssl=self._tls)
         self.port: int = self._server.sockets[0].getsockname()[1]
         return self
 
