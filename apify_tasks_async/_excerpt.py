@@ -1,6 +1,5 @@
 """Texts of a server, short and on one line, for messages. Pure."""
 
-import html
 import re
 from collections.abc import Mapping
 
@@ -42,6 +41,8 @@ def _visible_text(text: str) -> str:
     """Return the text without the tags, scripts and comments of HTML; if nothing is left, all of it."""
     if not text.lstrip().startswith("<"):
         return text
+    import html  # noqa: PLC0415 - its table of characters is only needed for a page in place of JSON
+
     visible = html.unescape(re.sub(_INVISIBLE, " ", text))
     return visible if visible.strip() else text
 

@@ -369,6 +369,7 @@ async def test_the_command_inside_an_actor() -> None:
     ("variables", "options", "says"),
     [
         ({"ALL_PROXY": f"socks5://{USER}@h"}, [], "ALL_PROXY must be http://host:port or https://host:port, got "),
+        ({"https_proxy": f"socks5://{USER}@h"}, [], "https_proxy must be http://host:port or https://host:port, got "),
         ({}, ["--proxy", f"ftp://{USER}@h"], "--proxy must be http://host:port or https://host:port, got "),
         ({}, ["--proxy", f"http://{USER}@h:x"], "--proxy is not a usable URL: "),
     ],

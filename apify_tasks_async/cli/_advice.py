@@ -61,7 +61,7 @@ def replace_argument_names(message: str) -> str:
     """Return the library's message with options in place of arguments."""
     message = message.replace("allow_insecure=True", "--allow-insecure").replace("base_url", "the base URL")
     message = message.replace("`timeout`", "--timeout")
-    return message.replace("proxy must", "--proxy must").replace("proxy is not", "--proxy is not")
+    return f"--{message}" if message.startswith("proxy ") else message
 
 
 def _is_available(advice: str) -> bool:
