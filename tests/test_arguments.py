@@ -511,3 +511,10 @@ def test_validators() -> None:
         Options(None)
     with pytest.raises(ValueError, match=r"\Adelay must be greater than 0, got 0\Z"):
         Options(delay=0)
+
+
+@pytest.mark.parametrize("quoted", ['"{}"', "'{}'", '{}"'])
+def test_a_token_in_quotes(quoted: str) -> None:
+    """A token in quotes, as from a file of settings, is refused before the API refuses it."""
+    with pytest.raises(ConfigurationError, match=r"^token is in quotes; remove them$"):
+        TasksClient(quoted.format(TOKEN))
