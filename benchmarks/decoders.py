@@ -14,7 +14,8 @@ from cattrs.gen import make_dict_structure_fn, override
 from cattrs.preconf.orjson import make_converter
 
 from apify_tasks_async._page import Page, PageRequest
-from apify_tasks_async._response import Response, read_response
+from apify_tasks_async._refusal import Response
+from apify_tasks_async._response import read_response
 from apify_tasks_async._secret import Redactor
 
 Decoder = Callable[[bytes], Sequence[Any]]
