@@ -4,7 +4,7 @@ import re
 from collections.abc import Mapping
 from typing import Any, Self, SupportsIndex
 
-from apify_tasks_async.errors import ApifyTasksError, InvalidTaskError
+from apify_tasks_async.errors import ApifyTasksError, InvalidTaskError, ResponseError
 
 MINIMUM_LENGTH = 8
 """Characters of a token that is redacted. A shorter one may be a word of the API's own messages."""
@@ -50,5 +50,7 @@ class Redactor:
         """Remove the secrets from the texts of an error."""
         error.problem = self.redact(error.problem)
         error.args = (error.problem,)
+        if isinstance(error, ResponseError) and error.answered_by is not None:
+            error.answered_by = self.redact(error.answered_by)
         if isinstance(error, InvalidTaskError):
             error.problems = tuple(map(self.redact, error.problems))

@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 from helpers.faults import TOKEN
+from helpers.leaks import leaks
 from helpers.raw_server import RawServer, Reply, message
 from helpers.support import client_of, until
 from hypothesis import given
@@ -97,6 +98,15 @@ async def test_something_in_front_of_the_api(status: int, advice: str, headers: 
     shown = "text/html: 'No way No way over there'"
     came = shown if who == "unknown" else f"{who}; {shown}"
     assert f"a server in front of the API at ORIGIN answered {status} ({came})" == error.problem
+
+
+@pytest.mark.asyncio
+async def test_a_server_that_repeats_the_token() -> None:
+    """The token is not shown, wherever another server repeats it."""
+    page = f"<html><title>Bearer {TOKEN} is odd</title></html>"
+    error = await failure_of(refusal(403, None, HTML, f"Server: {TOKEN}", f"Via: 1.1 {TOKEN}", body=page))
+    assert [] == leaks(error, TOKEN)
+    assert "Server: ***, Via: 1.1 ***; text/html: 'Bearer *** is odd'" in error.problem
 
 
 @pytest.mark.asyncio
