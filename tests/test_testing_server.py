@@ -1234,9 +1234,10 @@ class TestFaults:
         caplog.set_level(logging.INFO)
 
         def lose(_: RecordedRequest) -> None:
-            assert api._runner is not None
-            assert api._runner.server is not None
-            (connection,) = api._runner.server.connections
+            runner = api._listener.runner
+            assert runner is not None
+            assert runner.server is not None
+            (connection,) = runner.server.connections
             assert connection.transport is not None
             asyncio.get_running_loop().call_soon(cast("asyncio.Transport", connection.transport).abort)
 

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-import gzip
 import itertools
 import time
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import ExitStack
 from typing import Any, Self, cast
 
 import attrs
@@ -23,16 +21,8 @@ from apify_tasks_async._arguments import (
     validator,
 )
 from apify_tasks_async.models import Task
-from apify_tasks_async.testing._faults import (
-    Disconnect,
-    Fault,
-    FaultScript,
-    Hang,
-    OtherRequest,
-    SlowBody,
-    Status,
-    TruncatedBody,
-)
+from apify_tasks_async.testing._faults import Fault, FaultScript, Hang, OtherRequest, Status
+from apify_tasks_async.testing._listener import Listener
 from apify_tasks_async.testing._protocol import (
     DEFAULT_LIMIT,
     PATH,
@@ -40,7 +30,6 @@ from apify_tasks_async.testing._protocol import (
     Query,
     RateWindow,
     RecordedRequest,
-    accepts_gzip,
     apply_fault,
     error_answer,
     page_answer,
@@ -48,14 +37,9 @@ from apify_tasks_async.testing._protocol import (
     status_answer,
 )
 from apify_tasks_async.testing._tasks import TaskList, make_task
-from apify_tasks_async.testing._thread import LoopThread
+from apify_tasks_async.testing._wire import send
 
 __all__ = ["FakeApify"]
-
-_HOST = "127.0.0.1"
-_SLOW_PIECES = 10
-# For a connection that is accepted while the others are aborted.
-_SHUTDOWN_TIMEOUT = 0.1
 
 
 def _initial_tasks(tasks: int | Iterable[Task]) -> Iterable[Task]:
@@ -192,14 +176,12 @@ class FakeApify:
     _turns: Iterator[int] = attrs.field(factory=itertools.count, init=False)
     _rate: RateWindow = attrs.field(factory=RateWindow, init=False)
     _clock: Callable[[], float] = attrs.field(default=time.monotonic, init=False)
-    _released: asyncio.Event = attrs.field(factory=asyncio.Event, init=False)
-    _loop: asyncio.AbstractEventLoop | None = attrs.field(default=None, init=False)
-    _runner: web.ServerRunner | None = attrs.field(default=None, init=False)
-    _thread: ExitStack = attrs.field(factory=ExitStack, init=False)
+    _listener: Listener = attrs.field(init=False)
 
     def __attrs_post_init__(self) -> None:
         self._tasks = TaskList(_initial_tasks(self._initial), seed=self._seed)
         self._faults = FaultScript(seed=self._seed)
+        self._listener = Listener(self._handle, self._port)
         # Let go of an iterable that is exhausted.
         self._initial = 0
 
@@ -210,9 +192,7 @@ class FakeApify:
         Raises:
             RuntimeError: The server is not running.
         """
-        if self._runner is None:
-            raise RuntimeError("FakeApify is not running: enter it with `async with` or `with`, or await start()")
-        return f"http://{_HOST}:{self._runner.addresses[0][1]}"
+        return self._listener.url
 
     @property
     def tasks(self) -> tuple[Task, ...]:
@@ -314,9 +294,7 @@ class FakeApify:
     def clear_faults(self) -> None:
         """Remove all faults, and answer the requests that hang."""
         self._faults.clear()
-        released, self._released = self._released, asyncio.Event()
-        if self._loop is not None:
-            self._loop.call_soon_threadsafe(released.set)
+        self._listener.release()
 
     async def start(self) -> None:
         """Start to listen in the running event loop.
@@ -325,30 +303,11 @@ class FakeApify:
             RuntimeError: The server is running already.
             OSError: The port is taken.
         """
-        if self._runner is not None:
-            raise RuntimeError(f"FakeApify is running already, at {self.url}")
-        # When a client disconnects, its handler is cancelled, and in_flight falls.
-        server = web.Server(self._handle, handler_cancellation=True, access_log=None)
-        runner = web.ServerRunner(server, shutdown_timeout=_SHUTDOWN_TIMEOUT)
-        await runner.setup()
-        await web.TCPSite(runner, _HOST, self._port).start()
-        self._runner = runner
-        self._loop = asyncio.get_running_loop()
-        # An event belongs to the loop of its first wait.
-        self._released = asyncio.Event()
+        await self._listener.start()
 
     async def stop(self) -> None:
         """Close every connection and stop listening, at once. You may call it twice."""
-        runner, self._runner, self._loop = self._runner, None, None
-        if runner is None:
-            return
-        for site in runner.sites:
-            await site.stop()
-        for connection in cast(web.Server, runner.server).connections:
-            # Closing would wait for a client that does not read. A disconnected client has no transport.
-            if connection.transport is not None:
-                connection.transport.abort()
-        await runner.cleanup()
+        await self._listener.stop()
 
     async def __aenter__(self) -> Self:
         await self.start()
@@ -358,20 +317,15 @@ class FakeApify:
         await self.stop()
 
     def __enter__(self) -> Self:
-        with ExitStack() as stack:
-            thread = LoopThread()
-            stack.callback(thread.close)
-            thread.run(self.start())
-            stack.callback(lambda: thread.run(self.stop()))
-            self._thread = stack.pop_all()
+        self._listener.start_in_thread()
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._thread.close()
+        self._listener.stop_thread()
 
     async def _handle(self, request: web.BaseRequest) -> web.StreamResponse:
         if request.path != PATH:
-            return _response(request, error_answer(404))
+            return await send(request, error_answer(404))
         self.in_flight += 1
         try:
             return await self._serve(request)
@@ -386,7 +340,7 @@ class FakeApify:
         if self.on_request is not None:
             self.on_request(recorded)
         # First the event, then the fault: another thread may clear the faults in between.
-        released = self._released
+        released = self._listener.released
         fault = self._faults.next(query.offset)
         answer = (
             status_answer(fault) if isinstance(fault, Status) else self._answer(request.method, token, query, fault)
@@ -397,11 +351,7 @@ class FakeApify:
         await asyncio.sleep(self.latency)
         if isinstance(fault, Hang):
             await released.wait()
-        try:
-            return await _send(request, apply_fault(answer, fault), fault)
-        except ConnectionError:
-            # The client disconnected, or the server stopped. aiohttp is about to notice.
-            return await _until_cancelled()
+        return await send(request, apply_fault(answer, fault), fault)
 
     def _answer(self, method: str, token: str | None, query: Query, fault: Fault | None) -> Answer:
         if method != hdrs.METH_GET:
@@ -441,57 +391,3 @@ class FakeApify:
 
     def _effective_limit(self, query: Query) -> int:
         return min(query.limit or DEFAULT_LIMIT, self.max_limit)
-
-
-def _response(request: web.BaseRequest, answer: Answer) -> web.Response:
-    headers = dict(answer.headers)
-    body = answer.body
-    if body and accepts_gzip(request.headers.get(hdrs.ACCEPT_ENCODING, "")):
-        headers[hdrs.CONTENT_ENCODING] = "gzip"
-        # The lowest level: on loopback, time costs more than bytes.
-        body = gzip.compress(body, compresslevel=1, mtime=0)
-    return web.Response(status=answer.status, body=body, headers=headers)
-
-
-async def _send(request: web.BaseRequest, answer: Answer, fault: Fault | None) -> web.StreamResponse:
-    # A handler is cancelled when its connection is lost, so a running one has a transport.
-    transport = cast(asyncio.Transport, request.transport)
-    response = _response(request, answer)
-    has_body = request.method != hdrs.METH_HEAD
-    match fault:
-        case Disconnect():
-            transport.abort()
-            return await _until_cancelled()
-        case TruncatedBody() if has_body:
-            pieces = _pieces(cast(bytes, response.body), 2)
-            await (await _begin(request, response)).write(pieces[0])
-            transport.close()
-            return await _until_cancelled()
-        case SlowBody(seconds) if has_body:
-            pieces = _pieces(cast(bytes, response.body), _SLOW_PIECES)
-            stream = await _begin(request, response)
-            for piece in pieces:
-                await asyncio.sleep(seconds / len(pieces))
-                await stream.write(piece)
-            return stream
-        case _:
-            return response
-
-
-async def _begin(request: web.BaseRequest, response: web.Response) -> web.StreamResponse:
-    """Send the head of a response."""
-    stream = web.StreamResponse(status=response.status, headers=response.headers)
-    stream.content_length = len(cast(bytes, response.body))
-    await stream.prepare(request)
-    return stream
-
-
-async def _until_cancelled() -> web.StreamResponse:
-    """Wait until aiohttp notices that the connection is lost, and cancels the handler."""
-    never: asyncio.Future[web.StreamResponse] = asyncio.get_running_loop().create_future()
-    return await never
-
-
-def _pieces(body: bytes, count: int) -> list[bytes]:
-    size = max(len(body) // count, 1)
-    return [body[start : start + size] for start in range(0, len(body), size)]

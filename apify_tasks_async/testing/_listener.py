@@ -1,0 +1,90 @@
+"""Where the fake server listens: it starts and stops, in the loop of the caller or in a thread."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from contextlib import ExitStack
+from typing import cast
+
+from aiohttp import web
+
+from apify_tasks_async.testing._thread import LoopThread
+
+__all__ = ["Listener"]
+
+_HOST = "127.0.0.1"
+# For a connection that is accepted while the others are aborted.
+_SHUTDOWN_TIMEOUT = 0.1
+
+
+class Listener:
+    """A web server on loopback that can be started again after it was stopped.
+
+    Args:
+        handle: Answers a request.
+        port: The port to listen on; 0: a free one.
+    """
+
+    def __init__(self, handle: Callable[[web.BaseRequest], Awaitable[web.StreamResponse]], port: int) -> None:
+        self._handle = handle
+        self._port = port
+        self._thread = ExitStack()
+        self.runner: web.ServerRunner | None = None
+        """What runs the server; `None` while it is stopped."""
+        self.released = asyncio.Event()
+        """Set when the requests that hang now are to be answered."""
+        self._loop: asyncio.AbstractEventLoop | None = None
+
+    @property
+    def url(self) -> str:
+        """The base URL. Raises if the server is not running."""
+        if self.runner is None:
+            raise RuntimeError("FakeApify is not running: enter it with `async with` or `with`, or await start()")
+        return f"http://{_HOST}:{self.runner.addresses[0][1]}"
+
+    async def start(self) -> None:
+        """Start to listen in the running event loop."""
+        if self.runner is not None:
+            raise RuntimeError(f"FakeApify is running already, at {self.url}")
+        # When a client disconnects, its handler is cancelled, and in_flight falls.
+        server = web.Server(self._handle, handler_cancellation=True, access_log=None)
+        runner = web.ServerRunner(server, shutdown_timeout=_SHUTDOWN_TIMEOUT)
+        await runner.setup()
+        await web.TCPSite(runner, _HOST, self._port).start()
+        self.runner = runner
+        self._loop = asyncio.get_running_loop()
+        # An event belongs to the loop of its first wait.
+        self.released = asyncio.Event()
+
+    async def stop(self) -> None:
+        """Close every connection and stop listening, at once."""
+        runner, self.runner, self._loop = self.runner, None, None
+        if runner is None:
+            return
+        for site in runner.sites:
+            await site.stop()
+        for connection in cast(web.Server, runner.server).connections:
+            # Closing would wait for a client that does not read. A disconnected client has no transport.
+            if connection.transport is not None:
+                connection.transport.abort()
+        await runner.cleanup()
+
+    def release(self) -> None:
+        """Answer the requests that hang, from any thread."""
+        released, self.released = self.released, asyncio.Event()
+        if self._loop is not None:
+            self._loop.call_soon_threadsafe(released.set)
+
+    def start_in_thread(self) -> None:
+        """Start to listen in the event loop of a new thread."""
+        with ExitStack() as stack:
+            thread = LoopThread()
+            stack.callback(thread.close)
+            thread.run(self.start())
+            stack.callback(lambda: thread.run(self.stop()))
+            self._thread = stack.pop_all()
+
+    def stop_thread(self) -> None:
+        """Stop to listen, and end the thread."""
+        self._thread.close()
