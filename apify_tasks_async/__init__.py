@@ -34,6 +34,7 @@ from apify_tasks_async.errors import (
 from apify_tasks_async.models import Bookmark, Task, TaskPage, TaskStats
 
 if TYPE_CHECKING:
+    from apify_tasks_async._changes import Changes
     from apify_tasks_async._convert import converter
     from apify_tasks_async._follow import PageFollower
     from apify_tasks_async._pages import OnInvalid, PageIterator
@@ -48,6 +49,7 @@ __all__ = [
     "BadRequestError",
     "Bookmark",
     "CertificateError",
+    "Changes",
     "ClientClosedError",
     "ClientStats",
     "ConfigurationError",
@@ -84,6 +86,7 @@ __getattr__: Callable[[str], Any] = lazy_getattr(
     __name__,
     {
         "Attempt": "_recorder",
+        "Changes": "_changes",
         "ClientStats": "_recorder",
         "FollowOptions": "client",
         "OnInvalid": "_pages",

@@ -43,6 +43,11 @@ class Plan:
         self._totals = Totals()
         self._standstill = Standstill()
 
+    @property
+    def total(self) -> int:
+        """The largest number of tasks that the server counted during the walk."""
+        return self._totals.largest
+
     def requests(self, width: int) -> Sequence[PageRequest]:
         """Return the requests to have in flight, in the order of their turn; none if the walk is finished.
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
+from datetime import datetime
 from types import TracebackType
 from typing import ClassVar, NoReturn, Self, TypedDict, Unpack, cast
 
@@ -20,12 +21,15 @@ from apify_tasks_async._arguments import (
     short_repr,
 )
 from apify_tasks_async._bookmarks import check_bookmark, page_bookmark
+from apify_tasks_async._changes import Changes, Difference, Version
 from apify_tasks_async._clock import Clock
+from apify_tasks_async._compare import compare
 from apify_tasks_async._defaults import (
     CONCURRENCY,
     INTERVAL,
     LOOKBACK,
     MAX_LIMIT,
+    MINIMUM_EXACT_PAGE_SIZE,
     MINIMUM_RATE,
     PAGE_SIZE,
     RATE_LIMIT,
@@ -73,6 +77,10 @@ class FollowOptions(TypedDict, total=False):
     page_size: int
     on_invalid: OnInvalid
     lookback: int
+
+
+def _modified_at(task: Task) -> datetime:
+    return task.modified_at
 
 
 class TasksClient:
@@ -352,6 +360,48 @@ class TasksClient:
         """
         async with self.iter_pages(**options) as pages:
             return [task async for page in pages for task in page.items]
+
+    async def changes_since(
+        self,
+        known: Mapping[str, object],
+        *,
+        version: Version = _modified_at,
+        page_size: int = PAGE_SIZE,
+        on_invalid: OnInvalid = "raise",
+    ) -> Changes:
+        """Return how the list differs from what you stored of it: what was added, changed and removed.
+
+        It reads the whole list as `iter_pages` does with `exact`, or raises: half a list makes no difference. If tasks
+        are missing, it reads the list again. A task counts as removed only if two walks did not show it, and each
+        showed as many tasks as the server counts. A task that is created meanwhile may or may not be among the added.
+
+        The client stores nothing. To keep a copy, store the ids and versions of `added` and `changed`, and delete those
+        of `removed`, in one transaction. Memory grows with the ids, and with the tasks that are added or changed.
+
+        Args:
+            known: The version of each task that you stored, by its id. It must not change meanwhile.
+            version: Returns the version of a task. If it is not equal to the stored one, the task has changed. By
+                default, `modified_at`. If you store times as text, give a function that returns such texts.
+            page_size: The maximum number of tasks in one request, 4 to 1000.
+            on_invalid: As for `iter_pages`. A known item that is not a task as documented is never removed; if it is
+                left out, it is neither added nor changed.
+
+        Raises:
+            ApifyTasksError: The list could not be read to its end; there is no bookmark to continue from.
+            DriftError: The list changed too fast, or tasks are missing while the server counts more than it shows.
+            TypeError: An argument has the wrong type.
+            ValueError: An argument is out of range.
+
+        Example:
+            >>> async def update(client: TasksClient, names: dict[str, str]) -> None:
+            ...     changes = await client.changes_since(names, version=lambda task: task.name)
+            ...     names.update({task.id: task.name for task in changes.added + changes.changed})
+            ...     for id in changes.removed:
+            ...         del names[id]
+        """
+        check_integer("page_size", page_size, minimum=MINIMUM_EXACT_PAGE_SIZE, maximum=MAX_LIMIT)
+        _check_on_invalid(on_invalid)
+        return await compare(self._fetcher, Difference(known, version), page_size, on_invalid)
 
     def follow_pages(
         self,

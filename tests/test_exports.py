@@ -20,6 +20,7 @@ EXPORTED = [
     "BadRequestError",
     "Bookmark",
     "CertificateError",
+    "Changes",
     "ClientClosedError",
     "ClientStats",
     "ConfigurationError",
@@ -57,7 +58,7 @@ DOCUMENTED: dict[str, Any] = {
 ERRORS = {name: thing for name, thing in DOCUMENTED.items() if name.endswith("Error")}
 
 
-LAZY = ["Attempt", "ClientStats", "PageIterator", "RetryPolicy", "TasksClient", "converter", "iter_tasks"]
+LAZY = ["Attempt", "Changes", "ClientStats", "PageIterator", "RetryPolicy", "TasksClient", "converter", "iter_tasks"]
 """Names that are imported at their first use."""
 
 

@@ -182,6 +182,16 @@ class TestReplicas:
         assert [numbers(page) for page in pages] == [[0, 2, 3], [0, 2], [0, 1, 2], [0, 1, 2], [0, 2, 3]]
         assert [page["total"] for page in pages] == [3, 2, 3, 3, 3]
 
+    async def test_with_updates(self) -> None:
+        """A replica shows a task in the version that it had."""
+        async with FakeApify(tasks=2) as api:
+            api.update_task(api.tasks[0].id, name="my-task-7")
+            api.update_task(api.tasks[0].id, name="my-task-8")
+            api.replica_lags = (0, 1, 2)
+            pages = [await ask_numbers(api) for _ in range(3)]
+
+        assert pages == [[8, 1], [7, 1], [0, 1]]
+
     async def test_with_ties_and_descending(self) -> None:
         """A replica shuffles ties, and reads from the end, of the list as it sees it."""
         moment = make_task().created_at

@@ -778,6 +778,40 @@ class TestTasks:
 
         assert deleted.id == api.create_task(id=deleted.id).id
 
+    def test_are_updated(self) -> None:
+        """Updating changes the fields of one task, and makes it modified later; its place stays."""
+        api = FakeApify(tasks=3)
+        before = api.tasks
+
+        renamed = api.update_task(before[1].id, name="renamed")
+        moved = api.update_task(before[1].id, act_name="other", modified_at=MOMENT)
+
+        assert renamed == attrs.evolve(before[1], name="renamed", modified_at=renamed.modified_at)
+        assert renamed.modified_at > before[1].modified_at
+        assert (moved.name, moved.act_name, moved.modified_at) == ("renamed", "other", MOMENT)
+        assert (before[0], moved, before[2]) == api.tasks
+
+    @pytest.mark.parametrize(
+        ("fields", "kind", "message"),
+        [
+            ({"created_at": MOMENT}, ValueError, "created_at of a task never changes"),
+            ({"name": None}, TypeError, "name must be str, got None"),
+            ({"colour": "red"}, TypeError, "colour"),
+            ({"modified_at": MOMENT.replace(tzinfo=None)}, ValueError, "naive"),
+        ],
+    )
+    def test_updates_are_checked(self, fields: dict[str, Any], kind: type[Exception], message: str) -> None:
+        """What cannot be is refused, and changes nothing."""
+        api = FakeApify(tasks=1)
+        before = api.tasks
+
+        with pytest.raises(kind, match=message):
+            api.update_task(before[0].id, **fields)
+        with pytest.raises(KeyError, match="of-no-task"):
+            api.update_task("of-no-task")
+
+        assert before == api.tasks
+
     @pytest.mark.asyncio
     async def test_changes_show_in_pages(self) -> None:
         """What was created and deleted while it runs shows in the next answer."""

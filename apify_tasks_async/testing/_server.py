@@ -239,6 +239,30 @@ class FakeApify:
         """
         return self._tasks.remove(id)
 
+    def update_task(self, id: str, **fields: Any) -> Task:  # noqa: A002 - the name of the field
+        """Change a task. Its `modified_at` becomes later, unless you give one.
+
+        Args:
+            id: The id of the task.
+            **fields: Any fields of `Task`, except `created_at`, which never changes.
+
+        Returns:
+            The changed task.
+
+        Raises:
+            KeyError: No task has this id.
+            TypeError: `Task` has no such field, or a value has the wrong type.
+            ValueError: A `created_at` was given, or a time is naive.
+
+        Example:
+            >>> api = FakeApify(tasks=2)
+            >>> before = api.tasks[0]
+            >>> after = api.update_task(before.id, name="renamed")
+            >>> after.name, after.modified_at > before.modified_at
+            ('renamed', True)
+        """
+        return self._tasks.update(id, fields)
+
     def hide(self, id: str) -> None:  # noqa: A002 - the name of the field
         """Leave a task out of every page, but count it in `total` and in offsets.
 

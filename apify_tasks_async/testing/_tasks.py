@@ -13,6 +13,7 @@ from random import Random
 from threading import Lock
 from typing import Any
 
+import attrs
 import msgspec
 
 from apify_tasks_async._arguments import check_instance
@@ -75,13 +76,7 @@ def make_task(number: int = 0, **fields: Any) -> Task:
         raise TypeError(f"number must be an integer >= 0, got {number!r}")
     if number < 0:
         raise ValueError(f"number must be an integer >= 0, got {number!r}")
-    for name, value in fields.items():
-        if name in _REQUIRED and value is None:
-            raise TypeError(_without(name))
-        if name in _REQUIRED:
-            check_instance(name, value, kinds=(_REQUIRED[name],))
-        elif name in _NULLABLE and value is not None:
-            check_instance(name, value, kinds=(_NULLABLE[name],))
+    _check_fields(fields)
     created_at = fields.get("created_at", _FIRST_CREATED_AT + number * _STEP)
     actor = number % len(_ACTORS)
     plausible: dict[str, Any] = {
@@ -107,6 +102,16 @@ def _without(name: str) -> str:
         f"{name} must be {_REQUIRED[name].__name__}, got None: every Task has one; for an API that sends null, use "
         f"fail(MalformedItem(index, {field!r}, None))"
     )
+
+
+def _check_fields(fields: Mapping[str, Any]) -> None:
+    for name, value in fields.items():
+        if name in _REQUIRED and value is None:
+            raise TypeError(_without(name))
+        if name in _REQUIRED:
+            check_instance(name, value, kinds=(_REQUIRED[name],))
+        elif name in _NULLABLE and value is not None:
+            check_instance(name, value, kinds=(_NULLABLE[name],))
 
 
 def _encode_time(moment: datetime) -> msgspec.Raw:
@@ -164,7 +169,7 @@ class TaskList:
         # Each task is encoded once. A page joins the encoded tasks.
         self._encoded: dict[str, bytes] = {}
         self._hidden: set[str] = set()
-        self._changes: list[tuple[Task, int]] = []  # with the index of a creation, or ~index of a deletion
+        self._changes: list[tuple[Task | None, Task | None, int]] = []  # what was at the index before, and after
         for task in tasks:
             self._register(task)
         # Sorting is stable, so equal times keep their insertion order.
@@ -187,7 +192,7 @@ class TaskList:
             self._register(task)
             index = bisect_right(self._tasks, task.created_at, key=_created_at)
             self._tasks.insert(index, task)
-            self._changes.append((task, index))
+            self._changes.append((None, task, index))
             return task
 
     def remove(self, task_id: str) -> Task:
@@ -195,11 +200,24 @@ class TaskList:
         with self._lock:
             task = self._by_id.pop(task_id)
             del self._encoded[task_id]
-            first_of_time = bisect_left(self._tasks, task.created_at, key=_created_at)
-            index = self._tasks.index(task, first_of_time)
+            index = self._index(task)
             del self._tasks[index]
-            self._changes.append((task, ~index))
+            self._changes.append((task, None, index))
             self._hidden.discard(task_id)
+            return task
+
+    def update(self, task_id: str, fields: dict[str, Any]) -> Task:
+        """Change fields of the task with that id. Raises KeyError for an unknown id."""
+        if "created_at" in fields:
+            raise ValueError("created_at of a task never changes")
+        _check_fields(fields)
+        with self._lock:
+            before = self._by_id[task_id]
+            task = attrs.evolve(before, **{"modified_at": before.modified_at + _STEP, **fields})
+            index = self._index(before)
+            self._encoded[task_id] = _encode(task)
+            self._by_id[task_id] = self._tasks[index] = task
+            self._changes.append((before, task, index))
             return task
 
     def hide(self, task_id: str) -> None:
@@ -234,21 +252,25 @@ class TaskList:
             start = max(total - offset - limit, 0) if desc else min(offset, total)
             stop = max(total - offset, 0) if desc else min(offset + limit, total)
             tasks = self._shuffled(whole, start, stop) if shuffle_ties else whole[start:stop]
-            items = [self._encoded.get(task.id) or _encode(task) for task in tasks if task.id not in self._hidden]
+            items = [self._document(task) for task in tasks if task.id not in self._hidden]
         if desc:
             items.reverse()
         return reported, items
+
+    def _document(self, task: Task) -> bytes:
+        # A replica that lags has versions and tasks that are not kept.
+        return self._encoded[task.id] if self._by_id.get(task.id) is task else _encode(task)
+
+    def _index(self, task: Task) -> int:
+        return self._tasks.index(task, bisect_left(self._tasks, task.created_at, key=_created_at))
 
     def _as_of(self, lag: int) -> list[Task]:
         """Return the list as it was that many changes ago."""
         if not lag:
             return self._tasks
         tasks = self._tasks.copy()
-        for task, index in reversed(self._changes[-lag:]):
-            if index < 0:
-                tasks.insert(~index, task)
-            else:
-                del tasks[index]
+        for before, after, index in reversed(self._changes[-lag:]):
+            tasks[index : index + (after is not None)] = [] if before is None else [before]
         return tasks
 
     def _register(self, task: Task) -> None:

@@ -1,0 +1,36 @@
+"""Walks a list until its difference from what was stored is certain."""
+
+from apify_tasks_async._changes import Changes, Difference
+from apify_tasks_async._fetch import Fetcher
+from apify_tasks_async._pages import OnInvalid, PageIterator
+from apify_tasks_async._recorder import logger
+from apify_tasks_async._walk import Walk
+from apify_tasks_async.errors import ApifyTasksError, InvalidTaskError
+
+
+async def compare(fetcher: Fetcher, difference: Difference, page_size: int, on_invalid: OnInvalid) -> Changes:
+    """Walk the list, and again while it is uncertain what was removed; return the difference."""
+
+    def note(error: InvalidTaskError) -> None:
+        if difference.see_invalid(error.task_id):
+            _report(error, on_invalid)
+
+    try:
+        while True:
+            walk = Walk(page_size=page_size, exact=True)
+            difference.begin_walk()
+            async with PageIterator(fetcher, walk, "raise" if on_invalid == "raise" else note) as pages:
+                async for page in pages:
+                    difference.see(page.items)
+            if difference.end_walk(walk.total):
+                return difference.result()
+    except ApifyTasksError as error:
+        error.bookmark = None  # the difference of half a list is none, so there is no place to continue from
+        raise
+
+
+def _report(error: InvalidTaskError, on_invalid: OnInvalid) -> None:
+    if callable(on_invalid):
+        on_invalid(error)
+    else:
+        logger.warning("left out: %s", error.problem)
