@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import defaultdict
 from collections.abc import Awaitable, Callable
 from contextlib import ExitStack
 from typing import cast
@@ -32,8 +33,8 @@ class Listener:
         self._thread = ExitStack()
         self.runner: web.ServerRunner | None = None
         """What runs the server; `None` while it is stopped."""
-        self.released = asyncio.Event()
-        """Set when the requests that hang now are to be answered."""
+        self.released = defaultdict[str, asyncio.Event](asyncio.Event)
+        """For each token, what is set when its requests that hang now are to be answered."""
         self._loop: asyncio.AbstractEventLoop | None = None
 
     @property
@@ -55,7 +56,7 @@ class Listener:
         self.runner = runner
         self._loop = asyncio.get_running_loop()
         # An event belongs to the loop of its first wait.
-        self.released = asyncio.Event()
+        self.released.clear()
 
     async def stop(self) -> None:
         """Close every connection and stop listening, at once."""
@@ -70,10 +71,10 @@ class Listener:
                 connection.transport.abort()
         await runner.cleanup()
 
-    def release(self) -> None:
-        """Answer the requests that hang, from any thread."""
-        released, self.released = self.released, asyncio.Event()
-        if self._loop is not None:
+    def release(self, token: str) -> None:
+        """Answer the requests of a token that hang, from any thread."""
+        released = self.released.pop(token, None)
+        if released is not None and self._loop is not None:
             self._loop.call_soon_threadsafe(released.set)
 
     def start_in_thread(self) -> None:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import itertools
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from functools import partial
 from typing import Any, Self, cast
 
 import attrs
@@ -36,13 +37,13 @@ from apify_tasks_async.testing._protocol import (
     read_token,
     status_answer,
 )
-from apify_tasks_async.testing._tasks import TaskList, make_task
+from apify_tasks_async.testing._tasks import TaskList, make_task_of
 from apify_tasks_async.testing._wire import send
 
 __all__ = ["FakeApify"]
 
 
-def _initial_tasks(tasks: int | Iterable[Task]) -> Iterable[Task]:
+def _initial_tasks(tasks: int | Iterable[Task], owner: str = "") -> Iterable[Task]:
     if isinstance(tasks, Iterable):
         return tasks
     refusal = f"tasks must be an integer >= 0 or an iterable of Task, got {tasks!r}"
@@ -50,7 +51,15 @@ def _initial_tasks(tasks: int | Iterable[Task]) -> Iterable[Task]:
         raise TypeError(refusal)
     if tasks < 0:
         raise ValueError(refusal)
-    return map(make_task, range(tasks))
+    return map(partial(make_task_of, owner), range(tasks))
+
+
+def _check_accounts(accounts: Any, own: str) -> None:
+    check_instance("accounts", accounts, kinds=(Mapping,))
+    for token in accounts:
+        check_text("accounts", token)
+        if token == own:
+            raise ValueError("accounts must not have the token of the server itself")
 
 
 def _check_lags(name: str, value: Any) -> None:
@@ -84,6 +93,8 @@ class FakeApify:
         max_limit: The maximum number of tasks in one page.
         seed: Decides faults with a probability, and the order of shuffled ties.
         port: The port to listen on; 0: a free one.
+        accounts: Other accounts, by their tokens: the tasks that each begins with, or how many to make. The ids of one
+            account are in no other. `account` returns what you have of each.
 
     Raises:
         TypeError: An argument has the wrong type.
@@ -129,6 +140,8 @@ class FakeApify:
         validator=validator(check_integer, minimum=0, maximum=65535),
     )
 
+    _accounts: Mapping[str, Any] = attrs.field(default={}, alias="accounts", kw_only=True)
+
     reported_total: int | None = attrs.field(
         default=None, init=False, validator=validator(check_integer, optional=True, minimum=0)
     )
@@ -166,10 +179,10 @@ class FakeApify:
     """
 
     requests: list[RecordedRequest] = attrs.field(factory=list[RecordedRequest], init=False)
-    """All requests to the endpoint so far, refused ones included."""
+    """All requests to the endpoint so far, refused ones included, and those of other accounts."""
 
     in_flight: int = attrs.field(default=0, init=False)
-    """How many requests are being answered now."""
+    """How many requests are being answered now, those of other accounts included."""
 
     _tasks: TaskList = attrs.field(init=False)
     _faults: FaultScript = attrs.field(init=False)
@@ -177,6 +190,8 @@ class FakeApify:
     _rate: RateWindow = attrs.field(factory=RateWindow, init=False)
     _clock: Callable[[], float] = attrs.field(default=time.monotonic, init=False)
     _listener: Listener = attrs.field(init=False)
+    _server: FakeApify | None = attrs.field(default=None, init=False)
+    """The server that an account belongs to; `None`: it is one itself."""
 
     def __attrs_post_init__(self) -> None:
         self._tasks = TaskList(_initial_tasks(self._initial), seed=self._seed)
@@ -184,6 +199,19 @@ class FakeApify:
         self._listener = Listener(self._handle, self._port)
         # Let go of an iterable that is exhausted.
         self._initial = 0
+        _check_accounts(self._accounts, self.token)
+        self._accounts = {token: self._open_account(token, tasks) for token, tasks in self._accounts.items()}
+
+    def _open_account(self, token: str, tasks: int | Iterable[Task]) -> FakeApify:
+        fields = [field for field in attrs.fields(FakeApify) if field.init]
+        options: dict[str, Any] = {str(field.alias): getattr(self, field.name) for field in fields}
+        account = FakeApify(**options | {"tasks": 0, "token": token, "accounts": {}})
+        account._join(self, tasks)
+        return account
+
+    def _join(self, server: FakeApify, tasks: int | Iterable[Task]) -> None:
+        self._server, self._listener = server, server._listener
+        self._tasks = TaskList(_initial_tasks(tasks, self.token), seed=self._seed, owner=self.token)
 
     @property
     def url(self) -> str:
@@ -193,6 +221,26 @@ class FakeApify:
             RuntimeError: The server is not running.
         """
         return self._listener.url
+
+    def account(self, token: str) -> FakeApify:
+        """Return the account with that token: its tasks, requests, rate limit and faults, and what else you may set.
+
+        It begins with the `latency`, `rate_limit`, `max_limit` and `seed` of the server, and runs as long as that.
+
+        Args:
+            token: One of `accounts`, or the token of the server itself.
+
+        Raises:
+            KeyError: No account has this token.
+
+        Example:
+            >>> api = FakeApify(accounts={"token-a": 20, "token-b": 3000})
+            >>> api.account("token-a").rate_limit = 5
+            >>> len(api.account("token-a").tasks), len(api.account("token-b").tasks)
+            (20, 3000)
+        """
+        account: FakeApify = {**self._accounts, self.token: self}[token]
+        return account
 
     @property
     def tasks(self) -> tuple[Task, ...]:
@@ -318,7 +366,7 @@ class FakeApify:
     def clear_faults(self) -> None:
         """Remove all faults, and answer the requests that hang."""
         self._faults.clear()
-        self._listener.release()
+        self._listener.release(self.token)
 
     async def start(self) -> None:
         """Start to listen in the running event loop.
@@ -350,21 +398,27 @@ class FakeApify:
     async def _handle(self, request: web.BaseRequest) -> web.StreamResponse:
         if request.path != PATH:
             return await send(request, error_answer(404))
-        self.in_flight += 1
-        try:
-            return await self._serve(request)
-        finally:
-            self.in_flight -= 1
-
-    async def _serve(self, request: web.BaseRequest) -> web.StreamResponse:
-        query = Query.read(request.query)
         token = read_token(request.headers, request.query)
+        account: FakeApify = self._accounts.get(token or "", self)
+        concerned = {self, account}
+        for one in concerned:
+            one.in_flight += 1
+        try:
+            return await account._serve(request, token)
+        finally:
+            for one in concerned:
+                one.in_flight -= 1
+
+    async def _serve(self, request: web.BaseRequest, token: str | None) -> web.StreamResponse:
+        query = Query.read(request.query)
         recorded = RecordedRequest(query.offset, query.limit, query.desc, token == self.token, self._clock())
         self.requests.append(recorded)
+        if self._server:
+            self._server.requests.append(recorded)
         if self.on_request is not None:
             self.on_request(recorded)
         # First the event, then the fault: another thread may clear the faults in between.
-        released = self._listener.released
+        released = self._listener.released[self.token]
         fault = self._faults.next(query.offset)
         answer = (
             status_answer(fault) if isinstance(fault, Status) else self._answer(request.method, token, query, fault)

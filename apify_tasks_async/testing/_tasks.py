@@ -20,7 +20,7 @@ from apify_tasks_async._arguments import check_instance
 from apify_tasks_async._fields import fields_of
 from apify_tasks_async.models import Task, TaskStats
 
-__all__ = ["TaskList", "make_task"]
+__all__ = ["TaskList", "make_task", "make_task_of"]
 
 _FIRST_CREATED_AT = datetime(2024, 1, 1, 0, 0, 0, 855_000, tzinfo=UTC)
 _STEP = timedelta(minutes=1)
@@ -95,6 +95,12 @@ def make_task(number: int = 0, **fields: Any) -> Task:
     return Task(**(plausible | fields))
 
 
+def make_task_of(owner: str, number: int, **fields: Any) -> Task:
+    """Return a plausible task of an account. Its ids differ from those of another account; "" makes `make_task`'s."""
+    ids = {"id": _make_id(f"task-of-{owner}", number), "user_id": _make_id(f"user-of-{owner}", 0)} if owner else {}
+    return make_task(number, **{**ids, **fields})
+
+
 def _without(name: str) -> str:
     """Return what to do for a task that lacks a field which every `Task` has."""
     [field] = [field.wire for field in fields_of(Task) if field.attribute == name]
@@ -159,7 +165,8 @@ _created_at = attrgetter("created_at")
 class TaskList:
     """Tasks sorted by creation time; equal times keep their insertion order. Thread-safe."""
 
-    def __init__(self, tasks: Iterable[Task], *, seed: int) -> None:
+    def __init__(self, tasks: Iterable[Task], *, seed: int, owner: str = "") -> None:
+        self._owner = owner
         self._lock = Lock()
         self._random = Random(seed)  # noqa: S311 - it shuffles test data, reproducibly
         self._turn = False
@@ -183,17 +190,20 @@ class TaskList:
     def create(self, fields: dict[str, Any]) -> Task:
         """Add a plausible task with those fields. Without `created_at` it becomes the newest."""
         with self._lock:
-            number = next(number for number in self._numbers if _make_id("task", number) not in self._used_ids)
+            number = next(number for number in self._numbers if self._make(number).id not in self._used_ids)
             if "created_at" not in fields and self._tasks:
                 # The time of an unused number may be older than the newest task.
                 newest = self._tasks[-1].created_at
-                fields = {**fields, "created_at": max(make_task(number).created_at, newest + _STEP)}
-            task = make_task(number, **fields)
+                fields = {**fields, "created_at": max(self._make(number).created_at, newest + _STEP)}
+            task = self._make(number, **fields)
             self._register(task)
             index = bisect_right(self._tasks, task.created_at, key=_created_at)
             self._tasks.insert(index, task)
             self._changes.append((None, task, index))
             return task
+
+    def _make(self, number: int, **fields: Any) -> Task:
+        return make_task_of(self._owner, number, **fields)
 
     def remove(self, task_id: str) -> Task:
         """Remove the task with that id. Raises KeyError for an unknown id."""
