@@ -66,6 +66,15 @@ def check_text(name: str, value: Any) -> None:
         raise ValueError(f"{name} must not be empty")
 
 
+def check_label(name: str, value: Any, token: str) -> None:
+    """Raise unless the value is visible text on one line, without the token."""
+    check_text(name, value)
+    if token in value:
+        raise ValueError(f"{name} must not contain the token")
+    if not value.isprintable() or value.isspace():
+        raise ValueError(f"{name} must be visible text on one line, got {short_repr(value)}")
+
+
 def check_instance(name: str, value: Any, *, kinds: tuple[type, ...]) -> None:
     """Raise unless the value is an instance of one of the types. A bool is not an int here."""
     if isinstance(value, bool) or not isinstance(value, kinds):

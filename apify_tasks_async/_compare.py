@@ -1,9 +1,10 @@
 """Walks a list until its difference from what was stored is certain."""
 
+import logging
+
 from apify_tasks_async._changes import Changes, Difference
 from apify_tasks_async._fetch import Fetcher
 from apify_tasks_async._pages import OnInvalid, PageIterator
-from apify_tasks_async._recorder import logger
 from apify_tasks_async._walk import Walk
 from apify_tasks_async.errors import ApifyTasksError, InvalidTaskError
 
@@ -12,8 +13,12 @@ async def compare(fetcher: Fetcher, difference: Difference, page_size: int, on_i
     """Walk the list, and again while it is uncertain what was removed; return the difference."""
 
     def note(error: InvalidTaskError) -> None:
-        if difference.see_invalid(error.task_id):
-            _report(error, on_invalid)
+        if not difference.see_invalid(error.task_id):
+            return
+        if callable(on_invalid):
+            on_invalid(error)
+        else:
+            fetcher.recorder.log(logging.WARNING, "left out: %s", error.problem)
 
     try:
         while True:
@@ -25,12 +30,6 @@ async def compare(fetcher: Fetcher, difference: Difference, page_size: int, on_i
             if difference.end_walk(walk.total):
                 return difference.result()
     except ApifyTasksError as error:
-        error.bookmark = None  # the difference of half a list is none, so there is no place to continue from
+        # Half a list makes no difference, so there is no place to continue from.
+        fetcher.recorder.name(error).bookmark = None
         raise
-
-
-def _report(error: InvalidTaskError, on_invalid: OnInvalid) -> None:
-    if callable(on_invalid):
-        on_invalid(error)
-    else:
-        logger.warning("left out: %s", error.problem)

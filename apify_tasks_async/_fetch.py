@@ -31,15 +31,17 @@ class Fetcher:
     def check_usable(self) -> None:
         """Raise if the client is closed, or belongs to another event loop."""
         if self.closing.is_set():
-            raise ClientClosedError("the client is closed")
+            raise self.recorder.name(ClientClosedError("the client is closed"))
         self.check_loop()
 
     def check_loop(self) -> None:
         """Raise if the client belongs to another event loop than the running one."""
         if self._loop not in {None, asyncio.get_running_loop()}:
-            raise ConfigurationError(
-                "this client belongs to another event loop; create a client in each: asyncio.run starts a new loop, so "
-                "create the client inside the coroutine that it runs"
+            raise self.recorder.name(
+                ConfigurationError(
+                    "this client belongs to another event loop; create a client in each: asyncio.run starts a new loop, "
+                    "so create the client inside the coroutine that it runs"
+                )
             )
 
     async def fetch(self, request: PageRequest) -> Page | Exception:
@@ -67,10 +69,11 @@ class Fetcher:
         """Return the page of a finished task, or the error that stands for it."""
         # Even if the task succeeded: nobody can fetch the next page.
         if self.closing.is_set():
-            return ClientClosedError("the client was closed during the request", **request.where())
+            closed = ClientClosedError("the client was closed during the request", **request.where())
+            return self.recorder.name(closed)
         # To the consumer, a CancelledError would look like its own cancellation, and end the walk in silence.
         if task.cancelled():
-            return TransportError("the request was cancelled from outside", **request.where())
+            return self.recorder.name(TransportError("the request was cancelled from outside", **request.where()))
         error = task.exception()
         if isinstance(error, StopAsyncIteration):
             # Raised as it is, it would end the walk in silence.
@@ -80,7 +83,8 @@ class Fetcher:
     async def close(self) -> None:
         """Cancel all pages, and close the transport."""
         if self._tasks and self._loop is not asyncio.get_running_loop():
-            raise ConfigurationError("this client is in use in another event loop; close it there")
+            problem = "this client is in use in another event loop; close it there"
+            raise self.recorder.name(ConfigurationError(problem))
         self.closing.set()
         tasks = cancel(self._tasks)
         # First what closes the connections at once: whoever cancels this call cancels its first wait.

@@ -96,7 +96,7 @@ class PageIterator(Pages):
         except Exception as error:
             self._end()
             if isinstance(error, ApifyTasksError):
-                error.bookmark = self.bookmark
+                self._fetcher.recorder.name(error).bookmark = self.bookmark
             raise
         if page is None:
             raise StopAsyncIteration
@@ -188,6 +188,7 @@ class PageIterator(Pages):
     def _handle(self, error: InvalidTaskError, bookmark: Bookmark | None) -> None:
         """Do as `on_invalid` says. An error that is to be raised in the place of the item becomes the failure."""
         self._fetcher.recorder.record_delivery(tasks=0, invalid=1)
+        self._fetcher.recorder.name(error)
         if self._on_invalid == "raise":
             self._failure = error, bookmark
         elif isinstance(self._on_invalid, str):  # "skip"

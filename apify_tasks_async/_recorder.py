@@ -3,12 +3,14 @@
 import itertools
 import logging
 from collections.abc import Callable
-from typing import Any
+from typing import Any, TypeVar
 
 import attrs
 
 from apify_tasks_async._page import Page, PageRequest
 from apify_tasks_async.errors import ApifyTasksError, RateLimitedError
+
+E = TypeVar("E", bound=Exception)
 
 logger = logging.getLogger("apify_tasks_async")
 logger.addHandler(logging.NullHandler())
@@ -43,6 +45,9 @@ class Attempt:
 
     delay: float | None
     """Seconds until the next attempt; `None` after the last one."""
+
+    label: str | None = None
+    """The `label` of the client."""
 
 
 @attrs.frozen(kw_only=True)
@@ -94,10 +99,20 @@ class ClientStats:
 class Recorder:
     """Counts, logs and reports what a client does."""
 
-    def __init__(self, on_attempt: Callable[[Attempt], object] | None, host: str = "") -> None:
+    def __init__(
+        self, on_attempt: Callable[[Attempt], object] | None, host: str = "", label: str | None = None
+    ) -> None:
         self._on_attempt = on_attempt
-        self._fields = {"host": host, "client": next(_numbers)}
+        self.label = label
+        """Whose account the client lists: named in errors, attempts and the log."""
+        self._fields = {"host": host, "client": next(_numbers), "label": label}
         self.stats: ClientStats = ClientStats()
+
+    def name(self, error: E) -> E:
+        """Let the error say whose account failed, unless it is that of another client, and return it."""
+        if isinstance(error, ApifyTasksError) and error.label is None:
+            error.label = self.label
+        return error
 
     def record_request(self) -> None:
         """Count a request that is sent."""
@@ -126,7 +141,7 @@ class Recorder:
         self, request: PageRequest, number: int, result: Page | ApifyTasksError, elapsed: float, delay: float | None
     ) -> None:
         """Count, log and report a finished attempt."""
-        error = None if isinstance(result, Page) else result
+        error = None if isinstance(result, Page) else self.name(result)
         self._add(
             pages=error is None,
             retries=delay is not None,
@@ -134,7 +149,9 @@ class Recorder:
             rate_limited=isinstance(error, RateLimitedError),
         )
         status = 200 if error is None else getattr(error, "status", None)
-        attempt = Attempt(request.offset, request.limit, request.desc, number, status, error, elapsed, delay)
+        attempt = Attempt(
+            request.offset, request.limit, request.desc, number, status, error, elapsed, delay, self.label
+        )
         self.log(
             _level(attempt),
             _text(attempt),
@@ -150,7 +167,8 @@ class Recorder:
             self._on_attempt(attempt)
 
     def log(self, level: int, text: str, **fields: Any) -> None:
-        """Log a text. The fields become attributes of the record, beside `host` and `client`, a number."""
+        """Log a text after the label. The fields become attributes of the record, beside `host`, `client` and `label`."""
+        text = text if self.label is None else f"{self.label}: {text}"
         logger.log(level, "%s", text, extra=self._fields | fields)
 
     def _add(self, **counts: int) -> None:

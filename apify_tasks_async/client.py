@@ -14,6 +14,7 @@ from apify_tasks_async import _environment
 from apify_tasks_async._arguments import (
     check_boolean,
     check_integer,
+    check_label,
     check_number,
     check_plain_function,
     check_token,
@@ -110,6 +111,7 @@ class TasksClient:
         headers: Headers to send with every request, such as the key of a gateway. None for authorization, and none that
             the client sets itself. `X-Apify-Workflow-Key` is `APIFY_WORKFLOW_KEY` unless it is given here.
         user_agent_suffix: Text to add to the `User-Agent`, such as `my-service/1.2`.
+        label: Whose account it is. Errors, `Attempt`, the log and `repr` name it.
         on_attempt: Called with each finished `Attempt`. An error that it raises comes out of the walk.
 
     Raises:
@@ -140,6 +142,7 @@ class TasksClient:
         proxy: str | None = None,
         headers: Mapping[str, str] | None = None,
         user_agent_suffix: str | None = None,
+        label: str | None = None,
         on_attempt: Callable[[Attempt], object] | None = None,
     ) -> None:
         # A traceback with locals shows the arguments.
@@ -162,12 +165,14 @@ class TasksClient:
         if not isinstance(retry, RetryPolicy):
             raise TypeError(f"retry must be a RetryPolicy, got {short_repr(retry)}")
         check_integer("max_body_bytes", max_body_bytes, minimum=1)
+        if label is not None:
+            check_label("label", label, token)
         if on_attempt is not None:
             check_plain_function("on_attempt", on_attempt)
         via = read_proxy(proxy, url)
         added = read_headers(headers, user_agent_suffix)
         self._base_url = str(url)
-        clock, self._recorder = self._clock, Recorder(on_attempt, url.host_port_subcomponent or "")
+        clock, self._recorder = self._clock, Recorder(on_attempt, url.host_port_subcomponent or "", label)
         redactor = Redactor(token, *(via.secrets if via else ()))
         sessions = BorrowedSession(session) if session is not None else OwnSession(concurrency, self._base_url)
         transport = Transport(
@@ -188,7 +193,8 @@ class TasksClient:
         if not hasattr(self, "_fetcher"):
             return "<TasksClient with invalid arguments>"  # In a traceback with locals.
         state = "closed" if self.closed else "open"
-        return f"<TasksClient of {self._base_url}, {state}>"
+        label = "" if self._recorder.label is None else f" {self._recorder.label}"
+        return f"<TasksClient{label} of {self._base_url}, {state}>"
 
     def __reduce__(self) -> NoReturn:
         raise TypeError("a TasksClient cannot be copied or pickled: it holds a token and connections; create another")
@@ -249,7 +255,7 @@ class TasksClient:
         tasks = [] if invalid else cast("Sequence[Task]", page.entries)
         self._recorder.record_delivery(tasks=len(tasks), invalid=len(invalid))
         if invalid:
-            return invalid[0]
+            return self._recorder.name(invalid[0])
         return page.deliver(tasks, offset=page.offset, desc=page.desc, bookmark=page_bookmark(page))
 
     async def count(self) -> int:

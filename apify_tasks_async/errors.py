@@ -65,6 +65,7 @@ class ApifyTasksError(Exception):
         limit: The `limit` of that request.
         desc: Whether that request asked for descending order.
         attempts: How many attempts were made.
+        label: The `label` of the client that failed: whose account it is. `None` if it has none.
         bookmark: Where to continue the walk: pass it as `after`. `None` if nothing was delivered yet, or if no walk
             failed.
 
@@ -88,6 +89,7 @@ class ApifyTasksError(Exception):
         desc: bool | None = None,
         attempts: int | None = None,
         bookmark: Bookmark | None = None,
+        label: str | None = None,
     ) -> None:
         super().__init__(problem)
         self.problem = problem
@@ -96,6 +98,7 @@ class ApifyTasksError(Exception):
         self.desc = desc
         self.attempts = attempts
         self.bookmark = bookmark
+        self.label = label
 
     def __str__(self) -> str:
         where = self._where()
@@ -112,7 +115,8 @@ class ApifyTasksError(Exception):
         return self.advice
 
     def _where(self) -> str:
-        parts = [
+        parts = [] if self.label is None else [f"account {self.label}"]
+        parts += [
             f"{name}={value}"
             for name, value in (("offset", self.offset), ("limit", self.limit), ("desc", self.desc))
             if value is not None

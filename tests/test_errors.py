@@ -58,7 +58,7 @@ PARENTS: dict[type[ApifyTasksError], tuple[type[BaseException], ...]] = {
 }
 
 WHERE: dict[str, Any] = {"offset": 1000, "limit": 500, "desc": True, "attempts": 5}
-COMMON: dict[str, Any] = WHERE | {"bookmark": Bookmark(MOMENT, frozenset({"a"}), 999, desc=True)}
+COMMON: dict[str, Any] = WHERE | {"bookmark": Bookmark(MOMENT, frozenset({"a"}), 999, desc=True), "label": None}
 RESPONSE: dict[str, Any] = {
     "status": 418,
     "type": "teapot",
