@@ -34,6 +34,7 @@ from apify_tasks_async.errors import (
 from apify_tasks_async.models import Bookmark, Task, TaskPage, TaskStats
 
 if TYPE_CHECKING:
+    from apify_tasks_async._accounts import AccountResult, ClientOptions, map_accounts
     from apify_tasks_async._changes import Changes
     from apify_tasks_async._convert import converter
     from apify_tasks_async._follow import PageFollower
@@ -43,6 +44,7 @@ if TYPE_CHECKING:
     from apify_tasks_async.client import FollowOptions, TasksClient, WalkOptions, iter_tasks
 
 __all__ = [
+    "AccountResult",
     "ApifyTasksError",
     "Attempt",
     "AuthenticationError",
@@ -51,6 +53,7 @@ __all__ = [
     "CertificateError",
     "Changes",
     "ClientClosedError",
+    "ClientOptions",
     "ClientStats",
     "ConfigurationError",
     "DriftError",
@@ -78,6 +81,7 @@ __all__ = [
     "__version__",
     "converter",
     "iter_tasks",
+    "map_accounts",
 ]
 
 # These import aiohttp or cattrs. pytest loads our plugin in every session of every user, and `apify-tasks --help` needs
@@ -85,8 +89,10 @@ __all__ = [
 __getattr__: Callable[[str], Any] = lazy_getattr(
     __name__,
     {
+        "AccountResult": "_accounts",
         "Attempt": "_recorder",
         "Changes": "_changes",
+        "ClientOptions": "_accounts",
         "ClientStats": "_recorder",
         "FollowOptions": "client",
         "OnInvalid": "_pages",
@@ -97,6 +103,7 @@ __getattr__: Callable[[str], Any] = lazy_getattr(
         "WalkOptions": "client",
         "converter": "_convert",
         "iter_tasks": "client",
+        "map_accounts": "_accounts",
     },
 )
 

@@ -66,11 +66,9 @@ def check_text(name: str, value: Any) -> None:
         raise ValueError(f"{name} must not be empty")
 
 
-def check_label(name: str, value: Any, token: str) -> None:
-    """Raise unless the value is visible text on one line, without the token."""
+def check_label(name: str, value: Any) -> None:
+    """Raise unless the value is visible text on one line."""
     check_text(name, value)
-    if token in value:
-        raise ValueError(f"{name} must not contain the token")
     if not value.isprintable() or value.isspace():
         raise ValueError(f"{name} must be visible text on one line, got {short_repr(value)}")
 

@@ -6,6 +6,9 @@ DEFAULT_BASE_URL = "https://api.apify.com"
 CONCURRENCY = 8
 """The maximum number of pages in flight, of all walks of a client together."""
 
+AT_ONCE = 50
+"""The maximum number of accounts at work."""
+
 RATE_LIMIT = 60.0
 """The maximum number of requests in any second."""
 

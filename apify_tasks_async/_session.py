@@ -84,7 +84,23 @@ class OwnSession:
                 await self._session.close()
 
 
+class SharedSession(OwnSession):
+    """A session of our own that many clients use."""
+
+    async def close(self) -> None:
+        """Leave it open for the other clients."""
+
+    async def close_for_all(self) -> None:
+        """Close the session."""
+        await super().close()
+
+
 Session = BorrowedSession | OwnSession
+
+
+def as_session(session: aiohttp.ClientSession | SharedSession | None) -> Session | None:
+    """Return what sends over a session that the client did not open."""
+    return BorrowedSession(session) if isinstance(session, aiohttp.ClientSession) else session
 
 
 def _close_unclosed(session: aiohttp.ClientSession, origin: str, home: Home) -> None:

@@ -49,7 +49,7 @@ from apify_tasks_async._proxy import read_proxy
 from apify_tasks_async._recorder import Attempt, ClientStats, Recorder
 from apify_tasks_async._retry import RetryLoop, RetryPolicy
 from apify_tasks_async._secret import Redactor, as_secret, as_secrets
-from apify_tasks_async._session import BorrowedSession, OwnSession
+from apify_tasks_async._session import OwnSession, SharedSession, as_session
 from apify_tasks_async._transport import Transport
 from apify_tasks_async._walk import Walk
 from apify_tasks_async.errors import ConfigurationError, InvalidTaskError
@@ -111,7 +111,7 @@ class TasksClient:
         headers: Headers to send with every request, such as the key of a gateway. None for authorization, and none that
             the client sets itself. `X-Apify-Workflow-Key` is `APIFY_WORKFLOW_KEY` unless it is given here.
         user_agent_suffix: Text to add to the `User-Agent`, such as `my-service/1.2`.
-        label: Whose account it is. Errors, `Attempt`, the log and `repr` name it.
+        label: Whose account it is. Errors, `Attempt`, the log and `repr` name it. A token in it is hidden.
         on_attempt: Called with each finished `Attempt`. An error that it raises comes out of the walk.
 
     Raises:
@@ -156,7 +156,7 @@ class TasksClient:
         check_boolean("allow_insecure", allow_insecure)
         base_url = _environment.base_url() if base_url is None else base_url
         url = normalise_base_url(base_url, allow_insecure=allow_insecure)
-        if session is not None and not isinstance(session, aiohttp.ClientSession):
+        if session is not None and not isinstance(session, aiohttp.ClientSession | SharedSession):
             raise TypeError(f"session must be an aiohttp.ClientSession, got {short_repr(session)}")
         check_integer("concurrency", concurrency, minimum=1)
         if rate_limit is not None:
@@ -166,21 +166,21 @@ class TasksClient:
             raise TypeError(f"retry must be a RetryPolicy, got {short_repr(retry)}")
         check_integer("max_body_bytes", max_body_bytes, minimum=1)
         if label is not None:
-            check_label("label", label, token)
+            check_label("label", label)
         if on_attempt is not None:
             check_plain_function("on_attempt", on_attempt)
         via = read_proxy(proxy, url)
         added = read_headers(headers, user_agent_suffix)
         self._base_url = str(url)
-        clock, self._recorder = self._clock, Recorder(on_attempt, url.host_port_subcomponent or "", label)
         redactor = Redactor(token, *(via.secrets if via else ()))
-        sessions = BorrowedSession(session) if session is not None else OwnSession(concurrency, self._base_url)
+        host = url.host_port_subcomponent or ""
+        clock, self._recorder = self._clock, Recorder(on_attempt, host, label and redactor.redact(label))
         transport = Transport(
             url,
             token,
             redactor,
             self._recorder,
-            sessions,
+            as_session(session) or OwnSession(concurrency, self._base_url),
             max_body_bytes=max_body_bytes,
             headers=added,
             proxy=via,

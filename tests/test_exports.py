@@ -14,6 +14,7 @@ import apify_tasks_async
 from apify_tasks_async import ApifyTasksError, ResponseError, client, errors, models
 
 EXPORTED = [
+    "AccountResult",
     "ApifyTasksError",
     "Attempt",
     "AuthenticationError",
@@ -22,6 +23,7 @@ EXPORTED = [
     "CertificateError",
     "Changes",
     "ClientClosedError",
+    "ClientOptions",
     "ClientStats",
     "ConfigurationError",
     "DriftError",
@@ -49,6 +51,7 @@ EXPORTED = [
     "__version__",
     "converter",
     "iter_tasks",
+    "map_accounts",
 ]
 
 OBJECTS: dict[str, Any] = {name: getattr(apify_tasks_async, name) for name in EXPORTED}
@@ -58,7 +61,17 @@ DOCUMENTED: dict[str, Any] = {
 ERRORS = {name: thing for name, thing in DOCUMENTED.items() if name.endswith("Error")}
 
 
-LAZY = ["Attempt", "Changes", "ClientStats", "PageIterator", "RetryPolicy", "TasksClient", "converter", "iter_tasks"]
+LAZY = [
+    "Attempt",
+    "Changes",
+    "ClientStats",
+    "PageIterator",
+    "RetryPolicy",
+    "TasksClient",
+    "converter",
+    "iter_tasks",
+    "map_accounts",
+]
 """Names that are imported at their first use."""
 
 
