@@ -230,6 +230,13 @@ def soak(session: nox.Session) -> None:
 
 
 @nox.session
+def fleet(session: nox.Session) -> None:
+    """Keep a copy of 500 changing lists while its process is killed: `-- --accounts N --kills N --seed S`."""
+    session.install(".", *group("test"))
+    session.run("python", "tests/searches/fleet.py", *session.posargs, env={"PYTHONPATH": "tests"})
+
+
+@nox.session
 def bench(session: nox.Session) -> None:
     """Measure against the official client, the floors and the targets: `-- --readme` updates the README."""
     session.install(".[cli]", *group("bench"))

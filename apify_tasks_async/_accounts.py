@@ -127,7 +127,8 @@ class Worker(Generic[T]):
         options: Any = {"session": session, **self._options}
         timer = asyncio.timeout(self._deadline)
         try:
-            async with timer, TasksClient(token, label=account, **options) as client:
+            # A missing token must not become that of the environment, which is another account's.
+            async with timer, TasksClient(token or "", label=account, **options) as client:
                 return AccountResult(account, await self._job(client, account))
         except Exception as error:  # noqa: BLE001 - a foreign job may raise anything
             if timer.expired():

@@ -163,8 +163,9 @@ class TestFailures:
         ("token", "kind"),
         [("", ConfigurationError), ("a token\n", ConfigurationError), (None, ConfigurationError), (7, TypeError)],
     )
-    async def test_an_unusable_token(self, token: Any, kind: type[Exception]) -> None:
-        """A token that cannot be sent fails its account alone."""
+    async def test_an_unusable_token(self, token: Any, kind: type[Exception], monkeypatch: pytest.MonkeyPatch) -> None:
+        """A token that cannot be sent fails its account alone. A missing one is not that of the environment."""
+        monkeypatch.setenv("APIFY_TOKEN", TOKENS["account-1"])
         async with serve() as api:
             results = await collect(map_accounts({**TOKENS, "odd": token}, count, base_url=api.url))
 
