@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Iterator
 
 import attrs
+import fleet
 import measures
 from contenders import CONCURRENCY, CONTENDERS, RIVALS, UNPACED
 from measures import Sample
@@ -16,6 +17,12 @@ __all__ = ["FULL", "LATENCY", "QUICK", "Figures", "Sizes", "all_rows", "take_fig
 
 LATENCY = 50
 """The default latency: milliseconds from a request to its answer."""
+
+ACCOUNT = 19
+"""The tasks of an account in a fleet."""
+
+PROCESSES = 2
+"""The processes that read a fleet."""
 
 ALLOWED = 60
 """The rate limit of the API, in requests per second."""
@@ -45,6 +52,10 @@ class Sizes:
     """Milliseconds, for the chart."""
     lengths: tuple[int, ...]
     """Thousands of tasks, for the chart."""
+    accounts: int
+    """Accounts of a fleet."""
+    clients: int
+    """Clients that are open at once."""
     decode: str
     """The option of pyperf that sets how thorough it is."""
 
@@ -61,6 +72,8 @@ FULL = Sizes(
     long=1_000_000,
     latencies=(0, 50, 100, 150, 200),
     lengths=(1, 10, 20, 50, 100),
+    accounts=3000,
+    clients=500,
     decode="--fast",
 )
 QUICK = Sizes(
@@ -75,6 +88,8 @@ QUICK = Sizes(
     long=50_000,
     latencies=(0, 50),
     lengths=(1, 10),
+    accounts=200,
+    clients=50,
     decode="--debug-single-value",
 )
 
@@ -108,6 +123,7 @@ def all_rows(figures: Figures, server: Server, sizes: Sizes) -> Iterator[Row]:
     yield from delay_rows(server, sizes)
     yield from scale_rows(server, sizes)
     yield from request_rows(server, sizes)
+    yield from fleet_rows(server, sizes)
     yield from start_rows(sizes)
 
 
@@ -181,6 +197,18 @@ def request_rows(server: Server, sizes: Sizes) -> Iterator[Row]:
     wrong = sum(one != other for one, other in zip(sent, needed, strict=True))
     what = f"requests for {', '.join(map('{:,}'.format, numbers))} tasks: lists that took others"
     yield Row(what, ", ".join(map(str, sent)), ", ".join(map(str, needed)), wrong, Target(0))
+
+
+def fleet_rows(server: Server, sizes: Sizes) -> Iterator[Row]:
+    """Return the rows about many accounts, each with a median number of tasks."""
+    rate = fleet.accounts_per_second(server.url(ACCOUNT, latency=100), sizes.accounts, PROCESSES)
+    what = f"{sizes.accounts:,} accounts at 100 ms, {PROCESSES} processes: accounts per second"
+    yield Row(what, f"{rate:.0f}", "", rate, Target(300, relation=">="))
+    idle, used = asyncio.run(fleet.client_memory(server.url(ACCOUNT), sizes.clients))
+    yield Row("memory of a client: unused", f"{idle / 1024:.1f} KiB", "", idle / 1024, None, " KiB")
+    yield Row("memory of a client: with a connection", f"{used / 1024:.1f} KiB", "", used / 1024, None, " KiB")
+    load = asyncio.run(fleet.followers_load(server.url(ACCOUNT), sizes.clients, ACCOUNT))
+    yield Row(f"CPU of {sizes.clients} followers", f"{load * 100:.1f} %", "a core", load * 100, None, " %")
 
 
 def start_rows(sizes: Sizes) -> Iterator[Row]:
