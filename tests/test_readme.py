@@ -1,4 +1,4 @@
-"""Every code block of the README runs and does what the text says."""
+"""Every code block of the README and the guides runs and does what the text says."""
 
 import fnmatch
 import os
@@ -16,19 +16,20 @@ from apify_tasks_async.testing import FakeApify
 
 ROOT = Path(__file__).parent.parent
 README = ROOT / "README.md"
+GUIDES = sorted((ROOT / "docs").glob("*.md"))
 LANGUAGES = ("python", "bash", "console")
 RECIPES = {path.name: path.read_text() for path in (ROOT / "recipes").glob("*.py")}
 
 
-def blocks(language: str) -> list[Example]:
-    """Return the code blocks of the README in a language."""
-    document = Document.parse(str(README), CodeBlockParser(language, evaluator=lambda _: None))
-    return list(document.examples())
+def blocks(language: str, *paths: Path) -> list[Example]:
+    """Return the code blocks of the README, or of these files, in a language."""
+    parser = CodeBlockParser(language, evaluator=lambda _: None)
+    return [block for path in paths or [README] for block in Document.parse(str(path), parser).examples()]
 
 
 def at_line(example: Example) -> str:
     """Return the name of the test of a block."""
-    return f"line-{example.line}"
+    return f"{Path(example.path).stem}-line-{example.line}"
 
 
 @pytest.fixture
@@ -43,12 +44,19 @@ def folder(fake_apify: FakeApify, tmp_path: Path, monkeypatch: pytest.MonkeyPatc
 
 def test_there_are_blocks_of_these_languages_only() -> None:
     """There are no blocks in other languages, which no test would run."""
-    assert {*LANGUAGES, ""} == set(re.findall(r"^```(.*)\n(?:.*\n)*?```$", README.read_text(), re.MULTILINE))
+    texts = [path.read_text() for path in (README, *GUIDES)]
+    assert {*LANGUAGES, ""} == set(re.findall(r"^```(.*)\n(?:.*\n)*?```$", "\n".join(texts), re.MULTILINE))
+    assert [] == [block for language in ("bash", "console") for path in GUIDES for block in blocks(language, path)]
+
+
+def test_guides_are_found() -> None:
+    """The README leads to each guide."""
+    assert {f"docs/{path.name}" for path in GUIDES} <= set(re.findall(r"\]\((docs/[^)]*)\)", README.read_text()))
 
 
 def programs() -> list[Example]:
-    """Return the programs of the README; tests/recipes runs the recipes, in their frameworks."""
-    return [block for block in blocks("python") if block.parsed not in RECIPES.values()]
+    """Return the programs of the README and guides; tests/recipes runs the recipes, in their frameworks."""
+    return [block for block in blocks("python", README, *GUIDES) if block.parsed not in RECIPES.values()]
 
 
 def is_test(block: Example) -> bool:
@@ -83,7 +91,7 @@ def test_tests_pass(folder: Path) -> None:
     """The tests pass. One pytest runs them all (over a second), since it takes longer to start than they run."""
     tests = [block for block in programs() if is_test(block)]
     for block in tests:
-        (folder / f"test_line_{block.line}.py").write_text(block.parsed)
+        (folder / f"test_{at_line(block)}.py".replace("-", "_")).write_text(block.parsed)
     run("-m", "pytest", "-p", "no:cacheprovider", *sorted(folder.glob("test_*.py")))
     assert tests
 

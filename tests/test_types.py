@@ -8,8 +8,11 @@ from typing import Any, assert_type
 import pytest
 
 from apify_tasks_async import (
+    AccountResult,
     Attempt,
     Bookmark,
+    Changes,
+    ClientOptions,
     ClientStats,
     FollowOptions,
     InvalidTaskError,
@@ -25,6 +28,7 @@ from apify_tasks_async import (
     WalkOptions,
     converter,
     iter_tasks,
+    map_accounts,
 )
 from apify_tasks_async.errors import ResponseError
 from apify_tasks_async.testing import OPENAPI, PAGE_SCHEMA, FakeApify, Fault, RecordedRequest, Status, make_task
@@ -97,6 +101,38 @@ async def test_types_of_following(api: FakeApify) -> None:
         assert_type(pages.bookmark, Bookmark | None)
 
     assert page.bookmark == pages.bookmark
+
+
+@pytest.mark.asyncio
+async def test_types_of_changes(api: FakeApify) -> None:
+    """Versions may be any objects, and the mapping may have any type of them."""
+    known: dict[str, str] = {"gone": ""}
+    async with TasksClient(api.token, base_url=api.url, label="alice") as client:
+        changes = await client.changes_since(known, version=lambda task: task.name)
+    assert_type(changes, Changes)
+    assert_type(changes.added, tuple[Task, ...])
+    assert_type(changes.changed, tuple[Task, ...])
+    assert_type(changes.removed, frozenset[str])
+
+    assert changes.removed == {"gone"}
+
+
+@pytest.mark.asyncio
+async def test_types_of_accounts(api: FakeApify) -> None:
+    """A result has the type that the job returns; the options may be kept in a dictionary."""
+
+    async def count(client: TasksClient, account: str) -> int:
+        return await client.count()
+
+    options: ClientOptions = {"base_url": api.url, "rate_limit": None}
+    results = map_accounts({"alice": api.token}, count, at_once=2, deadline=30, **options)
+    assert_type(results, AsyncGenerator[AccountResult[int], None])
+    async for result in results:
+        assert_type(result.account, str)
+        assert_type(result.value, int | None)
+        assert_type(result.error, Exception | None)
+
+        assert result.value == 2500
 
 
 @pytest.mark.asyncio
