@@ -205,7 +205,8 @@ class FakeApify:
     def _open_account(self, token: str, tasks: int | Iterable[Task]) -> FakeApify:
         fields = [field for field in attrs.fields(FakeApify) if field.init]
         options: dict[str, Any] = {str(field.alias): getattr(self, field.name) for field in fields}
-        account = FakeApify(**options | {"tasks": 0, "token": token, "accounts": {}})
+        options |= {"tasks": 0, "token": token, "accounts": {}}
+        account = FakeApify(**options)
         account._join(self, tasks)
         return account
 
