@@ -6,7 +6,7 @@ from apify_tasks_async._changes import Changes, Difference
 from apify_tasks_async._fetch import Fetcher
 from apify_tasks_async._pages import OnInvalid, PageIterator
 from apify_tasks_async._walk import Walk
-from apify_tasks_async.errors import ApifyTasksError, InvalidTaskError
+from apify_tasks_async.errors import ApifyTasksError, DriftError, InvalidTaskError
 
 
 async def compare(fetcher: Fetcher, difference: Difference, page_size: int, on_invalid: OnInvalid) -> Changes:
@@ -32,4 +32,6 @@ async def compare(fetcher: Fetcher, difference: Difference, page_size: int, on_i
     except ApifyTasksError as error:
         # Half a list makes no difference, so there is no place to continue from.
         fetcher.recorder.name(error).bookmark = None
+        if isinstance(error, DriftError):
+            error.advice = "try again when the list changes less"
         raise

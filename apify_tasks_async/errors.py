@@ -103,16 +103,13 @@ class ApifyTasksError(Exception):
     def __str__(self) -> str:
         where = self._where()
         message = f"{self.problem} ({where})" if where else self.problem
-        return f"{message}; {advice}" if (advice := self._advice()) else message
+        return f"{message}; {self.advice}" if self.advice else message
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({str(self)!r})"
 
     def __reduce__(self) -> tuple[Any, ...]:
         return _restore, (type(self), self.args), self.__dict__
-
-    def _advice(self) -> str:
-        return self.advice
 
     def _where(self) -> str:
         parts = [] if self.label is None else [f"account {self.label}"]
@@ -306,7 +303,3 @@ class DriftError(ApifyTasksError):
     """The list changed faster than it could be read, or more tasks share one `createdAt` than fit into a page."""
 
     advice = "continue with after=error.bookmark when the list is quieter, or with a larger page_size"
-
-    def _advice(self) -> str:
-        # Before the first task there is no bookmark, and `changes_since` has none.
-        return self.advice if self.bookmark else "try again when the list is quieter, or with a larger page_size"

@@ -213,7 +213,7 @@ class TestHalfALists:
 
         assert str(caught.value) == (
             "known tasks that were not shown: 2; which of them were removed is uncertain, since the server counts 19 "
-            "tasks and shows 18, in 3 walks; try again when the list is quieter, or with a larger page_size"
+            "tasks and shows 18, in 3 walks; try again when the list changes less"
         )
         assert changes == Changes(removed=frozenset({TASKS[3].id}))
 

@@ -136,6 +136,7 @@ def test_example_error() -> None:
         "limit": 500,
         "desc": True,
         "attempts": 1,
+        "label": None,
         "bookmark": None,
     } == vars(error)
 
@@ -461,6 +462,7 @@ def test_invalid_item_keeps_its_place(
         "limit": 500,
         "desc": True,
         "attempts": 1,
+        "label": None,
         "bookmark": None,
     } == vars(error)
 
