@@ -1,6 +1,7 @@
 """`changes_since`: what it returns is true, or it raises. A living task is never called removed."""
 
 import asyncio
+import gc
 import random
 from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
@@ -57,6 +58,11 @@ async def serving(tasks: int, **options: Any) -> AsyncIterator[tuple[FakeApify, 
 def versions(tasks: Iterable[Task]) -> dict[str, object]:
     """Return what a user stores of the tasks."""
     return {task.id: task.modified_at for task in tasks}
+
+
+def count_tasks() -> int:
+    """Return how many tasks are alive in this process."""
+    return sum(type(thing) is Task for thing in gc.get_objects())
 
 
 def check_truth(changes: Changes, known: dict[str, object], before: Iterable[Task], after: Iterable[Task]) -> None:
@@ -158,6 +164,24 @@ class TestDifference:
                 await client.changes_since(**{"known": {}} | arguments)
 
         assert api.requests == []
+
+    @pytest.mark.asyncio
+    async def test_memory(self) -> None:
+        """Tasks that did not change are not kept: no more of them are alive than fit into a few pages."""
+        alive: list[int] = []
+        async with serving(3000, concurrency=1) as (api, client):
+            known = versions(api.tasks)
+            before = count_tasks()
+
+            def version(task: Task) -> object:
+                if task.id in {TASKS[1500].id, TASKS[2999].id}:
+                    alive.append(count_tasks() - before)
+                return task.modified_at
+
+            await client.changes_since(known, version=version, page_size=100)
+
+        assert len(alive) == 2
+        assert max(alive) <= 500
 
     @pytest.mark.asyncio
     async def test_errors_of_the_version(self) -> None:
