@@ -100,7 +100,7 @@ def map_accounts(
     if hidden is None:
         raise TypeError(f"tokens must be a mapping of accounts to tokens, got an object of {kind}")
     for account in hidden:
-        check_label("tokens", account)
+        check_label("each account in tokens", account)
     if not callable(job):
         raise TypeError(f"job must be a coroutine function, got {short_repr(job)}")
     check_integer("at_once", at_once, minimum=1)
@@ -124,7 +124,7 @@ class Worker(Generic[T]):
 
     async def run(self, account: str, token: str, session: SharedSession) -> AccountResult[T]:
         """Return what became of the account."""
-        options: Any = {"session": session, **self._options}
+        options: Any = {**self._options, "session": self._options.get("session") or session}
         timer = asyncio.timeout(self._deadline)
         try:
             # A missing token must not become that of the environment, which is another account's.

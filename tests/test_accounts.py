@@ -358,7 +358,8 @@ class TestSession:
     """All accounts share one session."""
 
     @pytest.mark.asyncio
-    async def test_connections_are_bounded(self, monkeypatch: pytest.MonkeyPatch) -> None:
+    @pytest.mark.parametrize("options", [{}, {"session": None}], ids=repr)
+    async def test_connections_are_bounded(self, options: Any, monkeypatch: pytest.MonkeyPatch) -> None:
         """However many accounts are at work, there are no more connections than the bound."""
         monkeypatch.setattr("apify_tasks_async._accounts.CONNECTIONS", 4)
         most = 0
@@ -370,7 +371,7 @@ class TestSession:
 
             for token in TOKENS.values():
                 api.account(token).on_request = look
-            results = await collect(map_accounts(TOKENS, count, base_url=api.url))
+            results = await collect(map_accounts(TOKENS, count, base_url=api.url, **options))
 
         assert {result.error for result in results.values()} == {None}
         assert 1 <= most <= 4
@@ -469,8 +470,8 @@ class TestOptions:
                 TypeError,
                 "^tokens must be a mapping of accounts to tokens, got an object of list$",
             ),
-            ({"tokens": {7: "secret-token"}}, TypeError, "tokens must be a string, got 7"),
-            ({"tokens": {"": "secret-token"}}, ValueError, "tokens must not be empty"),
+            ({"tokens": {7: "secret-token"}}, TypeError, "each account in tokens must be a string, got 7"),
+            ({"tokens": {"": "secret-token"}}, ValueError, "each account in tokens must not be empty"),
             ({"job": None}, TypeError, "job must be a coroutine function, got None"),
             ({"at_once": 0}, ValueError, "at_once must be at least 1, got 0"),
             ({"at_once": True}, TypeError, "at_once must be an integer, got True"),
