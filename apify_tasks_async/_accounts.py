@@ -37,6 +37,9 @@ class ClientOptions(TypedDict, total=False):
     retry: RetryPolicy
     max_body_bytes: int
     allow_insecure: bool
+    proxy: str | None
+    headers: Mapping[str, str] | None
+    user_agent_suffix: str | None
     on_attempt: Callable[[Attempt], object] | None
 
 

@@ -37,12 +37,11 @@ class Fetcher:
     def check_loop(self) -> None:
         """Raise if the client belongs to another event loop than the running one."""
         if self._loop not in {None, asyncio.get_running_loop()}:
-            raise self.recorder.name(
-                ConfigurationError(
-                    "this client belongs to another event loop; create a client in each: asyncio.run starts a new loop, "
-                    "so create the client inside the coroutine that it runs"
-                )
+            problem = (
+                "this client belongs to another event loop; create a client in each: asyncio.run starts a new loop, so "
+                "create the client inside the coroutine that it runs"
             )
+            raise self.recorder.name(ConfigurationError(problem))
 
     async def fetch(self, request: PageRequest) -> Page | Exception:
         """Fetch a page; return the error if that failed."""

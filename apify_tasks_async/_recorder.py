@@ -167,7 +167,7 @@ class Recorder:
             self._on_attempt(attempt)
 
     def log(self, level: int, text: str, **fields: Any) -> None:
-        """Log a text after the label. The fields become attributes of the record, beside `host`, `client` and `label`."""
+        """Log a text after the label. The fields become attributes of the record, with `host`, `client` and `label`."""
         text = text if self.label is None else f"{self.label}: {text}"
         logger.log(level, "%s", text, extra=self._fields | fields)
 

@@ -11,7 +11,7 @@ import urllib.request
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
 from functools import partial
-from typing import Any, cast
+from typing import Any
 
 import aiohttp
 import attrs
@@ -1273,7 +1273,7 @@ class TestFaults:
             assert runner.server is not None
             (connection,) = runner.server.connections
             assert connection.transport is not None
-            asyncio.get_running_loop().call_soon(cast("asyncio.Transport", connection.transport).abort)
+            asyncio.get_running_loop().call_soon(connection.transport.abort)
 
         async with FakeApify(tasks=10) as api:
             api.on_request = lose
