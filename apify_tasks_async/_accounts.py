@@ -15,7 +15,7 @@ from apify_tasks_async._defaults import AT_ONCE
 from apify_tasks_async._fetch import cancel, wait_for
 from apify_tasks_async._recorder import Attempt
 from apify_tasks_async._retry import RetryPolicy
-from apify_tasks_async._secret import as_secret
+from apify_tasks_async._secret import as_secret, as_secrets
 from apify_tasks_async._session import SharedSession
 from apify_tasks_async.client import TasksClient
 from apify_tasks_async.errors import ApifyTasksError, RequestTimeoutError
@@ -98,8 +98,10 @@ def map_accounts(
         ...     results = map_accounts(tokens, lambda client, account: client.count(), deadline=30)
         ...     return {result.account: result.value async for result in results}
     """
+    # A traceback with locals would show them.
     kind, hidden = type(tokens).__name__, _hide(tokens)
-    del tokens  # a traceback with locals would show them
+    client_options = _hide_in(client_options)
+    del tokens
     if hidden is None:
         raise TypeError(f"tokens must be a mapping of accounts to tokens, got an object of {kind}")
     for account in hidden:
@@ -114,7 +116,13 @@ def map_accounts(
 
 
 def _hide(tokens: Any) -> dict[str, Any] | None:
-    return {key: as_secret(token) for key, token in tokens.items()} if isinstance(tokens, Mapping) else None
+    return as_secrets(tokens) if isinstance(tokens, Mapping) else None
+
+
+def _hide_in(options: ClientOptions) -> ClientOptions:
+    hidden = options.copy()
+    hidden.update(proxy=as_secret(options.get("proxy")), headers=as_secrets(options.get("headers")))
+    return hidden
 
 
 @attrs.frozen

@@ -18,7 +18,7 @@ async def compare(fetcher: Fetcher, difference: Difference, page_size: int, on_i
         if callable(on_invalid):
             on_invalid(error)
         else:
-            fetcher.recorder.log(logging.WARNING, f"left out: {error.problem}")
+            fetcher.recorder.log(logging.WARNING, f"left out: {error.problem}", offset=error.offset)
 
     try:
         while True:

@@ -485,7 +485,8 @@ class TestOptions:
     )
     def test_arguments(self, arguments: dict[str, Any], kind: type[Exception], message: str) -> None:
         """Bad arguments are refused at the call, and no traceback shows a token."""
-        given: Any = {"tokens": {"alice": "secret-token"}, "job": count} | arguments
+        secrets = {"proxy": "http://user:secret-token@localhost:1", "headers": {"X-Key": "secret-token"}}
+        given: Any = {"tokens": {"alice": "secret-token"}, "job": count} | secrets | arguments
         with pytest.raises(kind, match=message) as caught:
             map_accounts(**given)
 

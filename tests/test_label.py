@@ -183,7 +183,7 @@ class TestReports:
             async with client.follow_pages(interval=1) as pages:
                 await anext(pages)
 
-        [record] = [record for record in caplog.records if "following" in record.message]
+        [record] = [record for record in caplog.records if "looking again" in record.message]
         assert record.__dict__["label"] == "alice"
         assert "account alice" in record.message
 
