@@ -1,6 +1,7 @@
-"""Walks through real software in front of the API: nginx, haproxy and varnish. `nox -s intermediaries` runs them.
+"""Walks through real software on the way to the API: nginx, haproxy, squid and varnish.
 
-A test is skipped if its program is missing. The fixtures of all tests check that nothing is left open.
+`nox -s intermediaries` runs them. A test is skipped if its program is missing. The fixtures of all tests check that
+nothing is left open.
 """
 
 import asyncio
@@ -283,7 +284,7 @@ async def test_haproxy_that_denies(tmp_path: Path) -> None:
     async with FakeApify(TASKS) as api, haproxy(tmp_path, api, front="http-request deny") as url:
         with pytest.raises(PermissionDeniedError) as info:
             await walk(url, api)
-    assert "token" not in info.value.advice
+    assert "scope" not in info.value.advice
 
 
 async def test_haproxy_whose_api_dies(tmp_path: Path) -> None:
@@ -292,6 +293,44 @@ async def test_haproxy_whose_api_dies(tmp_path: Path) -> None:
         await api.stop()
         with pytest.raises(ServerError, match="503"):
             await walk(url, api, retry=RetryPolicy(attempts=2, base_delay=0))
+
+
+SQUID = """
+http_port 127.0.0.1:{port}
+{rules}
+cache deny all
+access_log none
+cache_log /dev/null
+pid_filename none
+shutdown_lifetime 0 seconds
+"""
+
+
+@asynccontextmanager
+async def squid(folder: Path, rules: str) -> AsyncIterator[str]:
+    """Run squid as a proxy; return its URL."""
+    program, port = need("squid"), free_port()
+    config = folder / "squid.conf"
+    config.write_text(SQUID.format(port=port, rules=rules))
+    async with running(port, program, "-N", "-d", "1", "-n", f"test{port}", "-f", str(config)):
+        yield f"http://127.0.0.1:{port}"
+
+
+async def test_squid(tmp_path: Path) -> None:
+    """Walks through a proxy are whole."""
+    async with FakeApify(TASKS) as api, squid(tmp_path, "http_access allow all") as proxy:
+        client = await walk(api.url, api, proxy=proxy)
+    report("squid", client)
+
+
+async def test_squid_that_denies(tmp_path: Path) -> None:
+    """A rule of the proxy that denies is told from the API's own refusal."""
+    async with FakeApify(TASKS) as api, squid(tmp_path, "http_access deny all") as proxy:
+        with pytest.raises(ApifyTasksError, match="403") as info:
+            await walk(api.url, api, proxy=proxy)
+        assert [] == api.requests
+    assert "squid" in str(info.value)
+    assert "scope" not in info.value.advice
 
 
 async def test_varnish(tmp_path: Path) -> None:
