@@ -121,7 +121,7 @@ def _hide(tokens: Any) -> dict[str, Any] | None:
 
 def _hide_in(options: ClientOptions) -> ClientOptions:
     hidden = options.copy()
-    hidden.update(proxy=as_secret(options.get("proxy")), headers=as_secrets(options.get("headers")))
+    hidden["proxy"], hidden["headers"] = as_secret(options.get("proxy")), as_secrets(options.get("headers"))
     return hidden
 
 
