@@ -23,7 +23,7 @@ nox.options.error_on_missing_interpreters = False
 nox.options.reuse_venv = "yes"
 nox.options.sessions = ["lint", "typing", "coverage"]
 
-LATER = ["3.12", "3.13", "3.14"]
+LATER = ["3.12", "3.13", "3.14", "3.14t", "3.15", "3.15t"]  # those that are missing are skipped
 RECIPES = {"PYTHONPATH": "recipes"}  # one of them is measured
 PARALLEL = ["-q", "--numprocesses=auto"]
 WORKFLOWS = sorted(Path(".github/workflows").glob("*.yml"))

@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     from apify_tasks_async._pages import OnInvalid, PageIterator
     from apify_tasks_async._recorder import Attempt, ClientStats
     from apify_tasks_async._retry import RetryPolicy
+    from apify_tasks_async._rows import to_row
     from apify_tasks_async.client import FollowOptions, TasksClient, WalkOptions, iter_tasks
 
 __all__ = [
@@ -82,6 +83,7 @@ __all__ = [
     "converter",
     "iter_tasks",
     "map_accounts",
+    "to_row",
 ]
 
 # These import aiohttp or cattrs. pytest loads our plugin in every session of every user, and `apify-tasks --help` needs
@@ -104,6 +106,7 @@ __getattr__: Callable[[str], Any] = lazy_getattr(
         "converter": "_convert",
         "iter_tasks": "client",
         "map_accounts": "_accounts",
+        "to_row": "_rows",
     },
 )
 

@@ -1,5 +1,6 @@
 """JSON documents to models and back: the one cattrs converter."""
 
+import json
 import re
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -9,9 +10,12 @@ import attrs
 import cattrs
 import msgspec
 
+from apify_tasks_async._arguments import check_instance
 from apify_tasks_async._batch import FAILURES, Moment, TaskReader, TaskStruct, build_tasks
+from apify_tasks_async._document import PydanticType
 from apify_tasks_async._fields import fields_of
-from apify_tasks_async.models import Task, TaskPage, TaskStats
+from apify_tasks_async.errors import ApifyTasksError
+from apify_tasks_async.models import Bookmark, Task
 
 
 class InvalidDocumentError(ValueError):
@@ -68,6 +72,18 @@ def load_json(body: bytes) -> Any:
     if repaired != body:
         return load_json(repaired)
     raise NotJsonError(("", problem))
+
+
+def read_json(text: str | bytes) -> Any:
+    """Decode JSON; raise `TypeError` or `InvalidDocumentError`."""
+    check_instance("text", text, kinds=(str, bytes))
+    # A lone surrogate of a text becomes a `?`, since UTF-8 has none.
+    return load_json(text.encode(errors="replace") if isinstance(text, str) else text)
+
+
+def write_json(document: Any) -> str:
+    """Encode JSON as one line of ASCII."""
+    return json.dumps(document, separators=(",", ":"), allow_nan=False)
 
 
 def _describe(value: Any) -> str:
@@ -144,6 +160,7 @@ def _structure_model(model: type, converter: cattrs.Converter) -> Callable[[Any,
                 continue
             value = rest.pop(field.wire)
             if value is None and field.nullable:
+                values[field.attribute] = None
                 continue
             try:
                 values[field.attribute] = hook(value, field.kind)
@@ -188,8 +205,14 @@ def _read_each_task(items: list[Any]) -> list[Task]:
     return tasks
 
 
+def _structure_number(value: Any, _: Any) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise _expected("a number", value)
+    return float(value)
+
+
 def _is_model(kind: Any) -> bool:
-    return isinstance(kind, type) and issubclass(kind, TaskStats | Task | TaskPage)
+    return isinstance(kind, type) and issubclass(kind, PydanticType) and kind is not Bookmark
 
 
 def _unstructure_model(model: type, converter: cattrs.Converter) -> Callable[[Any], dict[str, Any]]:
@@ -198,19 +221,28 @@ def _unstructure_model(model: type, converter: cattrs.Converter) -> Callable[[An
     keeps_extra = "extra" in attrs.fields_dict(model)
 
     def unstructure(instance: Any) -> dict[str, Any]:
-        document = dict(instance.extra) if keeps_extra else {}
-        for attribute, wire in fields:
-            document[wire] = converter.unstructure(getattr(instance, attribute))
-        return document
+        document = {wire: converter.unstructure(getattr(instance, attribute)) for attribute, wire in fields}
+        # The documented fields come first, and win over one of the same name.
+        return {**document, **converter.unstructure(dict(instance.extra)), **document} if keeps_extra else document
 
     return unstructure
 
 
-converter: cattrs.Converter = cattrs.Converter(unstruct_collection_overrides={tuple: list})
+class _NamedConverter(cattrs.Converter):
+    """A converter that pickles by its name, and with it what is bound to it, so that both reach worker processes."""
+
+    def __reduce__(self) -> str:
+        return "converter"
+
+
+converter: cattrs.Converter = _NamedConverter(unstruct_collection_overrides={tuple: list})
 """Structures the API's JSON documents into `Task`, `TaskStats` and `TaskPage`, and unstructures them back.
 
 The API's form: camelCase names, RFC 3339 times in UTC with milliseconds and `Z`, every documented field present,
 unknown fields as they came. A document that is not as documented raises a `ValueError` that names every wrong field.
+
+`json.dumps(x, default=converter.unstructure)`, and the same with `orjson.dumps`, writes whatever holds models.
+`converter`, and `converter.unstructure`, can be pickled.
 
 Example:
     >>> converter.structure({"totalRuns": 15, "new": True}, TaskStats).extra
@@ -222,8 +254,13 @@ Example:
 for _kind, _name in ((str, "a string"), (bool, "a boolean")):
     converter.register_structure_hook(_kind, _strict(_kind, _name))
 converter.register_structure_hook(int, _structure_integer)
+converter.register_structure_hook(float, _structure_number)
+converter.register_structure_hook(ApifyTasksError, lambda text, _: ApifyTasksError(converter.structure(text, str)))
+converter.register_unstructure_hook(ApifyTasksError, str)
 converter.register_structure_hook(datetime, _structure_datetime)
 converter.register_unstructure_hook(datetime, _unstructure_datetime)
 converter.register_structure_hook_func(lambda kind: kind in (list[Task], tuple[Task, ...]), _structure_tasks)
+converter.register_structure_hook(Bookmark, lambda text, _: Bookmark.from_json(text))
+converter.register_unstructure_hook(Bookmark, Bookmark.to_json)
 converter.register_structure_hook_factory(_is_model, _structure_model)
 converter.register_unstructure_hook_factory(_is_model, _unstructure_model)

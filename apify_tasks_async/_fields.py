@@ -5,6 +5,8 @@ from typing import Any, get_args, get_type_hints
 
 import attrs
 
+from apify_tasks_async._document import Document
+
 NOT_FIELDS = ("extra", "bookmark")
 """Attributes that do not stand for one field of a document."""
 
@@ -22,18 +24,21 @@ class Field:
 
 @cache
 def fields_of(model: type) -> tuple[Field, ...]:
-    """Return the documented fields of a model."""
-    hints = get_type_hints(model)
+    """Return the documented fields of a model. What is not the API's has the same names in JSON as in Python."""
+    hints, on_wire = get_type_hints(model), issubclass(model, Document)
     return tuple(
-        _field(attribute, hints[attribute.name])
+        _field(attribute, hints[attribute.name], _wire_name(attribute.name) if on_wire else attribute.name)
         for attribute in attrs.fields(model)
         if attribute.name not in NOT_FIELDS
     )
 
 
-def _field(attribute: Any, hint: Any) -> Field:
-    first, *rest = attribute.name.split("_")
-    wire = first + "".join(map(str.capitalize, rest))
+def _wire_name(attribute: str) -> str:
+    first, *rest = attribute.split("_")
+    return first + "".join(map(str.capitalize, rest))
+
+
+def _field(attribute: Any, hint: Any, wire: str) -> Field:
     nullable = type(None) in get_args(hint)
     kind = get_args(hint)[0] if nullable else hint
     return Field(attribute.name, wire, kind, attribute.default is attrs.NOTHING, nullable)

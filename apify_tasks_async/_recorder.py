@@ -7,6 +7,7 @@ from typing import Any, TypeVar
 
 import attrs
 
+from apify_tasks_async._document import PydanticType
 from apify_tasks_async._page import Page, PageRequest
 from apify_tasks_async.errors import ApifyTasksError, RateLimitedError
 
@@ -19,7 +20,7 @@ _numbers = itertools.count(1)
 
 
 @attrs.frozen
-class Attempt:
+class Attempt(PydanticType):
     """A finished attempt at one request, passed to `on_attempt`."""
 
     offset: int
@@ -51,7 +52,7 @@ class Attempt:
 
 
 @attrs.frozen(kw_only=True)
-class ClientStats:
+class ClientStats(PydanticType):
     """What a client has done so far.
 
     Example:

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Mapping
-from typing import Any, Self, SupportsIndex
+from typing import Any, Protocol, Self, SupportsIndex
 
 from apify_tasks_async.errors import ApifyTasksError, InvalidTaskError, ResponseError
 
@@ -27,9 +27,23 @@ def as_secrets(values: Any) -> Any:
     return {name: as_secret(value) for name, value in values.items()} if isinstance(values, Mapping) else values
 
 
-def as_secret(token: str | None) -> Secret | None:
-    """Wrap the token so that its repr is '***'; return anything that is not a string unchanged."""
-    return Secret(token) if isinstance(token, str) else token
+class SecretText(Protocol):
+    """What hides a token, such as `pydantic.SecretStr`."""
+
+    def get_secret_value(self) -> str:
+        """Return the token."""
+        ...
+
+
+def as_secret(token: str | SecretText | None) -> Secret | None:
+    """Wrap the token so that its repr is '***'. What is not a text, and does not hide one, is returned unchanged."""
+    reveal = getattr(token, "get_secret_value", None)
+    secret = _wrap(reveal()) if callable(reveal) else _wrap(token)
+    return token if secret is None else secret  # type: ignore[return-value]  # check_token refuses another type
+
+
+def _wrap(text: Any) -> Secret | None:
+    return Secret(text) if isinstance(text, str) else None
 
 
 class Redactor:

@@ -48,7 +48,7 @@ from apify_tasks_async._pages import OnInvalid, PageIterator
 from apify_tasks_async._proxy import read_proxy
 from apify_tasks_async._recorder import Attempt, ClientStats, Recorder
 from apify_tasks_async._retry import RetryLoop, RetryPolicy
-from apify_tasks_async._secret import Redactor, as_secret, as_secrets
+from apify_tasks_async._secret import Redactor, SecretText, as_secret, as_secrets
 from apify_tasks_async._session import OwnSession, SharedSession, as_session
 from apify_tasks_async._transport import Transport
 from apify_tasks_async._walk import Walk
@@ -90,8 +90,8 @@ class TasksClient:
     You may create it before an event loop runs. It belongs to the loop of its first request.
 
     Args:
-        token: An API token, from the Integrations page of Apify Console. By default, the environment variable
-            `APIFY_TOKEN`.
+        token: An API token, from the Integrations page of Apify Console, or an object that hides one, such as
+            `pydantic.SecretStr`. By default, the environment variable `APIFY_TOKEN`.
         base_url: The URL of the API, without `/v2`. By default, `APIFY_API_BASE_URL`, else https://api.apify.com.
         session: An aiohttp session to borrow. It is never closed, and its own settings apply.
         concurrency: The maximum number of pages in flight, of all walks together.
@@ -129,7 +129,7 @@ class TasksClient:
 
     def __init__(
         self,
-        token: str | None = None,
+        token: str | SecretText | None = None,
         *,
         base_url: str | None = None,
         session: aiohttp.ClientSession | None = None,
@@ -486,7 +486,7 @@ class TasksClient:
 
 
 def iter_tasks(
-    token: str | None = None,
+    token: str | SecretText | None = None,
     *,
     base_url: str | None = None,
     session: aiohttp.ClientSession | None = None,

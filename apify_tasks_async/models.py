@@ -5,9 +5,11 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, overload
 
 import attrs
+
+from apify_tasks_async._document import Document, PydanticType
 
 __all__ = ["Bookmark", "Task", "TaskPage", "TaskStats"]
 
@@ -33,27 +35,8 @@ def _extra() -> Any:
     return attrs.field(factory=dict[str, Any], repr=False, eq=False, kw_only=True)
 
 
-class _Model:
-    """The hooks by which pydantic and FastAPI ask for the schema of a type."""
-
-    __slots__ = ()
-
-    @classmethod
-    def __get_pydantic_core_schema__(cls, source: Any, handler: Any) -> Any:
-        # Imported here, because it imports pydantic and this module.
-        from apify_tasks_async._pydantic import make_core_schema  # noqa: PLC0415 - lazy
-
-        return make_core_schema(cls, handler)
-
-    @classmethod
-    def __get_pydantic_json_schema__(cls, schema: Any, handler: Any) -> Any:
-        from apify_tasks_async._pydantic import make_json_schema  # noqa: PLC0415 - lazy
-
-        return make_json_schema(cls, schema, handler)
-
-
 @attrs.frozen
-class TaskStats(_Model):
+class TaskStats(Document):
     """The counters of a task.
 
     Example:
@@ -69,7 +52,7 @@ class TaskStats(_Model):
 
 
 @attrs.frozen
-class Task(_Model):
+class Task(Document):
     """One Actor task, as the API lists it.
 
     The fields are those of https://docs.apify.com/api/v2/actor-tasks-get
@@ -119,9 +102,14 @@ class Task(_Model):
     extra: Mapping[str, Any] = _extra()
     """Fields that this version does not know, by their names in JSON. Not part of `repr` and equality."""
 
+    def _repr_html_(self) -> str:
+        from apify_tasks_async._html import show_task  # noqa: PLC0415 - lazy
+
+        return show_task(self)
+
 
 @attrs.frozen
-class Bookmark(_Model):
+class Bookmark(PydanticType):
     """A place in the list, after which a walk can continue later, also in another process.
 
     Treat it as opaque: store what `to_json` gives, and pass what `from_json` returns as `after`.
@@ -243,8 +231,16 @@ def _as_tuple(tasks: Iterable[Task]) -> tuple[Task, ...]:
 
 
 @attrs.frozen
-class TaskPage(_Model):
-    """One page of tasks. It has a length, and iterates over its tasks."""
+class TaskPage(Document):
+    """One page of tasks. It has a length, indices and slices, and iterates over its tasks.
+
+    `to_dict` and `to_json` leave out the bookmark, which is not the API's.
+
+    Example:
+        >>> async def newest(client: TasksClient) -> tuple[Task, ...]:
+        ...     page = await client.list_tasks(desc=True)
+        ...     return page[:10]
+    """
 
     total: int
     """How many tasks there are, as the server says. A hint: it may be stale."""
@@ -272,3 +268,17 @@ class TaskPage(_Model):
 
     def __iter__(self) -> Iterator[Task]:
         return iter(self.items)
+
+    @overload
+    def __getitem__(self, index: int) -> Task: ...
+
+    @overload
+    def __getitem__(self, index: slice) -> tuple[Task, ...]: ...
+
+    def __getitem__(self, index: int | slice) -> Task | tuple[Task, ...]:
+        return self.items[index]
+
+    def _repr_html_(self) -> str:
+        from apify_tasks_async._html import show_page  # noqa: PLC0415 - lazy
+
+        return show_page(self)

@@ -11,22 +11,16 @@ import attrs
 import pandas as pd
 import polars as pl
 
-from apify_tasks_async import Task, TasksClient
+from apify_tasks_async import Task, TasksClient, to_row
 
-FIELDS = [field.name for field in attrs.fields(Task) if field.name not in ("stats", "extra")]
-COLUMNS = [*FIELDS, "total_runs"]
+COLUMNS = [field.name for field in attrs.fields(Task) if field.name not in ("stats", "extra")] + ["total_runs", "extra"]
 TIMES = dict.fromkeys(("created_at", "modified_at"), pl.Datetime(time_zone="UTC"))
-
-
-def row(task: Task) -> dict[str, Any]:
-    """Return the fields of a task, and how often it was run."""
-    return {name: getattr(task, name) for name in FIELDS} | {"total_runs": task.stats and task.stats.total_runs}
 
 
 async def fetch() -> list[dict[str, Any]]:
     """Return a row for each task."""
     async with TasksClient() as client:
-        return [row(task) for task in await client.all_tasks()]
+        return [to_row(task) for task in await client.all_tasks()]
 
 
 def main() -> None:

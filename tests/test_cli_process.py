@@ -295,7 +295,7 @@ from apify_tasks_async.cli import main
 if sys.argv[1:] == ["complete"]:
     os.environ.update(_APIFY_TASKS_COMPLETE="bash_complete", COMP_WORDS="apify-tasks list -", COMP_CWORD="2")
 code = main()
-print(code, sorted({"aiohttp", "asyncio", "rich"} & set(sys.modules)), file=sys.stderr)
+print(code, sorted({"aiohttp", "asyncio", "cattrs", "rich"} & set(sys.modules)), file=sys.stderr)
 """
     assert "0 []\n" == run_python(code, *arguments).stderr
 

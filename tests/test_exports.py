@@ -52,6 +52,7 @@ EXPORTED = [
     "converter",
     "iter_tasks",
     "map_accounts",
+    "to_row",
 ]
 
 OBJECTS: dict[str, Any] = {name: getattr(apify_tasks_async, name) for name in EXPORTED}
@@ -71,6 +72,7 @@ LAZY = [
     "converter",
     "iter_tasks",
     "map_accounts",
+    "to_row",
 ]
 """Names that are imported at their first use."""
 

@@ -11,11 +11,11 @@ from typing import Any
 
 import attrs
 import pytest
-from helpers.documents import json_values, moments, property_test, tasks
+from helpers.documents import DOCUMENTED, json_values, moments, property_test, tasks
 from hypothesis import given
 from hypothesis import strategies as st
 
-from apify_tasks_async import Bookmark, Task, TaskPage, TaskStats
+from apify_tasks_async import Bookmark, Task, TaskPage, TaskStats, converter, to_row
 
 MOMENT = datetime(2018, 10, 26, 7, 23, 14, 855000, tzinfo=UTC)
 LATER = MOMENT + timedelta(hours=6)
@@ -163,6 +163,171 @@ def test_page_is_a_sized_iterable_of_its_tasks() -> None:
     assert [TASK, other] == list(page) == list(page)
     assert (TASK, other) == page.items
     assert TASK in page
+
+
+def test_indices_and_slices_of_a_page() -> None:
+    """An index gives a task, a slice a tuple of tasks."""
+    other = attrs.evolve(TASK, id="another-task")
+    page = attrs.evolve(PAGE, items=[TASK, other], count=2)
+
+    assert (TASK, other, (other,), (other, TASK)) == (page[0], page[-1], page[1:], page[::-1])
+    with pytest.raises(IndexError):
+        _ = page[2]
+
+
+@given(tasks)
+@property_test
+def test_documents_round_trip(task: Task) -> None:
+    """A model survives `to_dict` and `to_json`, with what this version does not know."""
+    page = attrs.evolve(PAGE, items=[task])
+    for model in [task, task.stats or TaskStats(), page]:
+        text = model.to_json()
+        again = [
+            type(model).from_dict(model.to_dict()),
+            type(model).from_json(text),
+            type(model).from_json(text.encode()),
+        ]
+        assert [model] * 3 == again
+        assert [model.to_dict()] * 3 == [other.to_dict() for other in again] == [converter.unstructure(model)] * 3
+        assert text.isascii()
+        assert text.isprintable()
+
+
+def test_documented_fields_come_first() -> None:
+    """The documented fields are first, `extra` follows, and a documented one wins over an equal name."""
+    task = attrs.evolve(TASK, extra={"isPublic": True, "name": "other"})
+
+    assert [*DOCUMENTED, "isPublic"] == sorted(task.to_dict(), key=[*DOCUMENTED, "isPublic"].index)
+    assert "isPublic" == [*task.to_dict()][-1]
+    assert "my-task" == task.to_dict()["name"]
+
+
+def test_documents_are_copies() -> None:
+    """Changing a document does not change the frozen model."""
+    task = attrs.evolve(TASK, extra={"options": {"memory": [1]}})
+    task.to_dict()["options"]["memory"].append(2)
+
+    assert {"options": {"memory": [1]}} == task.extra
+
+
+def test_any_structure_of_models_becomes_json() -> None:
+    """`json` and `orjson` have one line for whatever holds models."""
+    things = {"page": PAGE, "tasks": [TASK], "at": MOMENT, "bookmark": BOOKMARK}
+    expected = {
+        "page": PAGE.to_dict(),
+        "tasks": [TASK.to_dict()],
+        "at": "2018-10-26T07:23:14.855Z",
+        "bookmark": BOOKMARK.to_json(),
+    }
+
+    assert expected == json.loads(json.dumps(things, default=converter.unstructure))
+    assert BOOKMARK == converter.structure(expected["bookmark"], Bookmark)
+
+
+@pytest.mark.parametrize(
+    ("text", "error", "message"),
+    [
+        ("{}", ValueError, "id: required"),
+        ("nonsense", ValueError, "not JSON"),
+        ("\ud800", ValueError, "not JSON"),
+        (None, TypeError, "text must be str or bytes, got None"),
+        ({}, TypeError, "text must be str or bytes"),
+    ],
+)
+def test_what_is_no_document_is_refused(text: Any, error: type[Exception], message: str) -> None:
+    """The error names what is wrong."""
+    with pytest.raises(error, match=message):
+        Task.from_json(text)
+
+
+@pytest.mark.parametrize(
+    ("value", "error"), [(math.nan, ValueError), (math.inf, ValueError), (object(), TypeError), ({1, 2}, TypeError)]
+)
+def test_what_json_lacks_is_refused(value: Any, error: type[Exception]) -> None:
+    """Someone's own `extra` may hold what JSON does not have."""
+    with pytest.raises(error):
+        attrs.evolve(TASK, extra={"x": value}).to_json()
+
+
+@pytest.mark.parametrize("protocol", range(pickle.HIGHEST_PROTOCOL + 1))
+@pytest.mark.parametrize(
+    "thing", [converter, converter.unstructure, Task.to_dict, Task.from_json, to_row], ids=range(5)
+)
+def test_functions_reach_other_processes(thing: Any, protocol: int) -> None:
+    """The converter, and what is bound to it, pickle by name."""
+    assert thing == pickle.loads(pickle.dumps(thing, protocol))
+
+
+def test_a_copy_of_the_converter_does_not_pass_for_it() -> None:
+    """A copy with hooks of its own would be another one elsewhere, so it does not pickle."""
+    with pytest.raises(pickle.PicklingError, match="not the same object"):
+        pickle.dumps(converter.copy())
+
+
+ROW = {
+    "id": "a-task",
+    "user_id": "a-user",
+    "act_id": "an-actor",
+    "name": "my-task",
+    "created_at": MOMENT,
+    "modified_at": LATER,
+    "act_name": None,
+    "username": None,
+    "act_username": None,
+    "total_runs": 15,
+}
+
+
+def test_rows_are_flat() -> None:
+    """A row has aware times, the number of runs, and the unknown fields as JSON text."""
+    bare = attrs.evolve(TASK, stats=None, extra={})
+    counted = attrs.evolve(TASK, stats=TaskStats(15, extra={"new": [1]}))
+
+    assert ROW | {"extra": '{"isPublic":true}'} == to_row(TASK)
+    assert ROW | {"total_runs": None, "extra": "{}"} == to_row(bare)
+    assert '{"isPublic":true,"stats.new":[1]}' == to_row(counted)["extra"]
+
+
+def test_chosen_fields_are_columns() -> None:
+    """A chosen field is a column, empty if the task lacks it; an array or an object is JSON text."""
+    task = attrs.evolve(TASK, stats=TaskStats(15, extra={"new": [1]}))
+    chosen = {"extra.isPublic": True, "extra.stats.new": "[1]", "extra.none": None}
+
+    assert ROW | chosen == to_row(task, extra=["isPublic", "stats.new", "none"])
+    assert ROW == to_row(task, extra=())
+
+
+def test_a_row_takes_no_single_name() -> None:
+    """A text would be read as a list of its letters."""
+    with pytest.raises(TypeError, match="extra must be a list of names, got 'title'"):
+        to_row(TASK, extra="title")
+
+
+@given(tasks)
+@property_test
+def test_rows_hold_no_structures(task: Task) -> None:
+    """No value of a row is an array, an object or a model."""
+    row = to_row(task)
+
+    assert {str, int, datetime, type(None)}.issuperset(map(type, row.values()))
+
+
+def test_notebooks_show_a_task() -> None:
+    """A task is a table of its fields, with every text escaped."""
+    shown = attrs.evolve(TASK, name="<script>&")._repr_html_()
+
+    assert "<tr><td>name</td><td>&lt;script&gt;&amp;</td></tr>" in shown
+    assert "<tr><td>created_at</td><td>2018-10-26 07:23 UTC</td></tr>" in shown
+    assert "<tr><td>act_name</td><td></td></tr>" in shown
+    assert "<script" not in shown
+
+
+def test_notebooks_show_a_page() -> None:
+    """A page is a table of its first tasks, and says how many there are."""
+    shown = TaskPage(2500, 0, 1000, False, 30, [TASK] * 30)._repr_html_()
+
+    assert 20 == shown.count("<td>a-task</td>")
+    assert shown.endswith("<p>20 of 30 tasks of this page; 2,500 in all</p>")
 
 
 def test_empty_page() -> None:

@@ -9,13 +9,16 @@ import sys
 from datetime import UTC, datetime
 from typing import Any, Literal
 
+import attrs
 import jsonschema
 import pytest
 from helpers.documents import DOCUMENTED, REQUIRED, example, page_document, property_test, task_document, tasks
 from hypothesis import given
 from pydantic import BaseModel, TypeAdapter, ValidationError
+from pydantic_core import to_json
 
-from apify_tasks_async import Bookmark, Task, TaskPage, TaskStats, converter
+from apify_tasks_async import Attempt, Bookmark, ClientStats, Task, TaskPage, TaskStats, TransportError, converter
+from apify_tasks_async._document import PydanticType
 
 MODES: tuple[Literal["validation", "serialization"], ...] = ("validation", "serialization")
 
@@ -73,14 +76,17 @@ def test_json_schemas_of_documents(mode: Literal["validation", "serialization"])
     for model, properties in PROPERTIES.items():
         schema = definitions[model]
         actual = {
-            name: {key: value for key, value in field.items() if key != "title"}
+            name: {key: value for key, value in field.items() if key not in ("title", "description")}
             for name, field in schema["properties"].items()
         }
         assert properties == actual
         assert ("object", model) == (schema["type"], schema["title"])
         required = {*properties} - (MAY_BE_ABSENT if mode == "validation" else set())
         assert required == {*schema.get("required", [])}
-    assert "One Actor task, as the API lists it." == definitions["Task"]["description"]
+    task = definitions["Task"]
+    assert "One Actor task, as the API lists it." == task["description"]
+    assert "The identifier of the user who owns the task." == task["properties"]["userId"]["description"]
+    assert all(field["description"] for model in PROPERTIES for field in definitions[model]["properties"].values())
 
 
 @pytest.mark.parametrize("mode", MODES)
@@ -145,6 +151,81 @@ def test_problems_are_validation_errors(model: Any, document: Any, problem: str)
     [error] = caught.value.errors()
     assert ("value_error", (0,)) == (error["type"], error["loc"])
     assert error["msg"].removeprefix("Value error, ").startswith(problem)
+
+
+@pytest.mark.parametrize(
+    ("options", "expected"),
+    [
+        ({"include": {"id", "title"}}, {"id", "title"}),
+        ({"exclude": {"stats", "title"}}, {*DOCUMENTED} - {"stats"}),
+        ({"exclude_none": True}, {*DOCUMENTED, "title"} - {"actUsername"}),
+    ],
+)
+def test_pydantic_leaves_fields_out(options: dict[str, Any], expected: set[str]) -> None:
+    """`include`, `exclude` and `exclude_none` work as with pydantic's own models, under the API's names."""
+    task = Task.from_dict(task_document(title="My task", actUsername=None))
+
+    assert expected == {*TASK.dump_python(task, **options)}
+    assert expected == {*json.loads(TASK.dump_json(task, **options))}
+
+
+def test_pydantic_leaves_nested_fields_out() -> None:
+    """So do they in a page within a model of pydantic's, and in the counters of its tasks."""
+    document = LISTING.model_dump(include={"page": {"total": True, "items": {"__all__": {"id", "stats"}}}})
+    bare = LISTING.model_dump(exclude={"page": {"items": {0: {"stats": {"totalRuns"}}}}})
+
+    assert {
+        "page": {"total": 2, "items": [{"id": task.id, "stats": task.stats.to_dict()} for task in PAGE if task.stats]}
+    } == document
+    assert [{}, PAGE[1].to_dict()["stats"]] == [item["stats"] for item in bare["page"]["items"]]
+
+
+STATS = ClientStats(requests=3, bytes_received=10)
+FAILED = Attempt(0, 1000, False, 1, None, TransportError("it broke"), 0.5, None)
+
+
+def test_statistics_and_attempts_are_types() -> None:
+    """They are written under Python's names, an error as its message, and read back."""
+    text = TypeAdapter(tuple[ClientStats, Attempt]).dump_json((STATS, FAILED))
+    stats, attempt = TypeAdapter(tuple[ClientStats, Attempt]).validate_json(text)
+
+    assert (STATS, str(FAILED.error)) == (stats, str(attempt.error))
+    assert 10 == json.loads(text)[0]["bytes_received"]
+    schema = TypeAdapter(Attempt).json_schema()["properties"]
+    assert [{"type": "number"}, NULLABLE_TEXT["anyOf"]] == [
+        {"type": schema["elapsed"]["type"]},
+        schema["error"]["anyOf"],
+    ]
+
+
+@pytest.mark.parametrize("elapsed", [True, "1", None])
+def test_an_attempt_s_numbers_are_checked(elapsed: Any) -> None:
+    """A text or a boolean is not a number."""
+    document = json.loads(TypeAdapter(Attempt).dump_json(FAILED)) | {"elapsed": elapsed}
+    with pytest.raises(ValidationError, match="elapsed: expected a number"):
+        TypeAdapter(Attempt).validate_python(document)
+
+
+def test_pydantic_core_writes_models_without_their_type() -> None:
+    """What an MCP tool without an annotation returns becomes the API's JSON."""
+    things = {"tasks": TASKS, "page": PAGE, "stats": STATS, "attempt": FAILED, "bookmark": BOOKMARK}
+
+    assert json.loads(json.dumps(things, default=converter.unstructure)) == json.loads(to_json(things, fallback=repr))
+
+
+def test_descriptions_need_the_source() -> None:
+    """Without the source there are no descriptions, and everything else works."""
+    namespace: dict[str, Any] = {"PydanticType": PydanticType, "attrs": attrs, "__name__": "made"}
+    exec("@attrs.frozen\nclass Made(PydanticType):\n    number: int", namespace)
+
+    assert "" == TypeAdapter(namespace["Made"]).json_schema()["properties"]["number"]["description"]
+
+
+def test_without_pydantic_there_is_no_serializer(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who looks for pydantic's serializer without pydantic finds none, and no ImportError."""
+    monkeypatch.setitem(sys.modules, "apify_tasks_async._pydantic", None)
+
+    assert not hasattr(TASKS[0], "__pydantic_serializer__")
 
 
 def test_pydantic_is_imported_when_it_asks() -> None:

@@ -18,6 +18,7 @@ from helpers.leaks import leaks
 from helpers.processes import SECONDS, started
 from helpers.raw_server import RawServer, message
 from helpers.support import FakeTime, until, wait_until
+from pydantic import SecretBytes, SecretStr
 
 from apify_tasks_async import (
     ApifyTasksError,
@@ -84,9 +85,27 @@ async def test_fault(fault: Fault, log: pytest.LogCaptureFixture) -> None:
     assert "Executing" in log.text
 
 
+@pytest.mark.asyncio
+async def test_secret_str() -> None:
+    """A token that pydantic hides is sent, and shown nowhere."""
+    async with FakeApify(tasks=1, token=TOKEN) as api:
+        async with TasksClient(SecretStr(TOKEN), base_url=api.url) as client:
+            assert [*api.tasks] == await client.all_tasks()
+            assert [] == leaks(client, SECRET)
+        assert [*api.tasks] == [task async for task in iter_tasks(SecretStr(TOKEN), base_url=api.url)]
+
+
+def test_what_hides_no_text_is_refused() -> None:
+    """Hidden bytes are not a token."""
+    with pytest.raises(TypeError, match="token must be a string, got SecretBytes") as caught:
+        TasksClient(SecretBytes(TOKEN.encode()))  # type: ignore[arg-type]  # the case
+    assert [] == leaks(caught.value, SECRET)
+
+
 REFUSED: dict[str, Callable[[str], object]] = {
     "base URL": lambda token: TasksClient(token, base_url="ftp://host"),
     "token": lambda token: TasksClient(f"{token} "),
+    "hidden token": lambda token: TasksClient(SecretStr(f"{token} ")),
     "concurrency": lambda token: TasksClient(token, concurrency=0),
     "base URL of the function": lambda token: iter_tasks(token, base_url="ftp://host"),
     "page size of the function": lambda token: iter_tasks(token, page_size=0),

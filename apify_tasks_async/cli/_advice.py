@@ -35,14 +35,14 @@ _ADVICE: dict[type[ApifyTasksError], tuple[str, ...]] = {
 def to_failure(error: ApifyTasksError) -> Failure:
     """Return the failure with which the command ends after this error."""
     if isinstance(error, AuthenticationError) and error.answered_by is None:
-        return TokenFailure(error.problem + source_of(click.get_current_context().params.get("token_file")))
+        return TokenFailure(error.problem + source_of(click.get_current_context().params.get("token_file")), error)
     if click.get_current_context().command.name == "count":
         error.offset = error.limit = error.desc = None  # The user asked for no page.
     message = str(error)
     if error.advice:
         message = message.removesuffix(f"; {error.advice}")
     advice = _advice(error)
-    return Failure(replace_argument_names(f"{message}; {advice}" if advice else message))
+    return Failure(replace_argument_names(f"{message}; {advice}" if advice else message), error, advice)
 
 
 def _advice(error: ApifyTasksError) -> str:

@@ -42,14 +42,16 @@ def _unusable(message: str) -> click.BadParameter:
     return click.BadParameter(message, param_hint="'--after'")
 
 
-def bookmark_after(page: TaskPage, count: int, previous: Bookmark | None) -> Bookmark:
+def bookmark_after(page: TaskPage, count: int, previous: Bookmark | None) -> Bookmark | None:
     """Return the bookmark after the first `count` tasks of a page. For a whole page, use `page.bookmark`.
 
     Args:
         page: The page.
-        count: The number of tasks, at least 1.
+        count: The number of tasks.
         previous: The bookmark before the page.
     """
+    if not count:
+        return previous
     moment = page.items[count - 1].created_at
     ids = {task.id for task in page.items[:count] if task.created_at == moment}
     if previous is not None and previous.created_at == moment:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from operator import attrgetter
+from collections.abc import Callable, Mapping
+from operator import itemgetter
 from typing import Any
 
 import attrs
 
 from apify_tasks_async import Task
+from apify_tasks_async._fields import fields_of
 
 __all__ = ["COLUMN_NAMES", "DEFAULT_COLUMNS", "Column", "parse_columns"]
 
@@ -24,8 +25,11 @@ class Column:
     name: str
     """The name in `--columns` and in the header of CSV and TSV."""
 
-    value: Callable[[Task], Any]
-    """Returns the value of a task; `None` leaves the cell empty."""
+    value: Callable[[Mapping[str, Any]], Any]
+    """Returns the value of a task's flat row; `None` leaves the cell empty."""
+
+    extra: str | None = attrs.field(default=None, kw_only=True)
+    """The name of a field that the API added, which the row has to hold."""
 
     is_time: bool = attrs.field(default=False, kw_only=True)
     """Whether a table may shorten the value to the date."""
@@ -53,28 +57,29 @@ def parse_columns(text: str) -> tuple[Column, ...]:
 
 def _find_column(name: str) -> Column:
     if name.startswith(_EXTRA):
-        return Column(name, lambda task: task.extra.get(name.removeprefix(_EXTRA)))
-    if name not in _COLUMNS:
+        return Column(name, itemgetter(name), extra=name.removeprefix(_EXTRA))
+    known = _ALIASES.get(name, name)
+    if known not in _COLUMNS:
         raise ValueError(f"unknown column {name!r}; choose from {', '.join(COLUMN_NAMES)}, {_EXTRA}NAME")
-    return _COLUMNS[name]
+    return attrs.evolve(_COLUMNS[known], name=name)
 
 
-def _actor(task: Task) -> str:
-    if task.act_name is None:
-        return task.act_id
-    return f"{task.act_username}/{task.act_name}" if task.act_username is not None else task.act_name
+def _actor(row: Mapping[str, Any]) -> Any:
+    if row["act_name"] is None:
+        return row["act_id"]
+    return f"{row['act_username']}/{row['act_name']}" if row["act_username"] is not None else row["act_name"]
 
 
 def _id_column(name: str) -> Column:
-    return Column(name, attrgetter(name), can_truncate=False)
+    return Column(name, itemgetter(name), can_truncate=False)
 
 
 def _text_column(name: str) -> Column:
-    return Column(name, attrgetter(name))
+    return Column(name, itemgetter(name))
 
 
 def _time_column(name: str, field: str) -> Column:
-    return Column(name, attrgetter(field), is_time=True, can_truncate=False)
+    return Column(name, itemgetter(field), is_time=True, can_truncate=False)
 
 
 _COLUMNS = {
@@ -83,7 +88,7 @@ _COLUMNS = {
         _id_column("id"),
         _text_column("name"),
         Column("actor", _actor),
-        Column("runs", lambda task: task.stats and task.stats.total_runs, is_number=True, can_truncate=False),
+        Column("runs", itemgetter("total_runs"), is_number=True, can_truncate=False),
         _time_column("created", "created_at"),
         _time_column("modified", "modified_at"),
         _text_column("username"),
@@ -93,6 +98,17 @@ _COLUMNS = {
         _text_column("act_username"),
     )
 }
+
+_ALIASES = {field.wire: field.attribute for field in fields_of(Task)} | {
+    "createdAt": "created",
+    "modifiedAt": "modified",
+    "created_at": "created",
+    "modified_at": "modified",
+    "total_runs": "runs",
+    "totalRuns": "runs",
+    "stats.totalRuns": "runs",
+}
+"""The names in JSON and in Python."""
 
 COLUMN_NAMES = tuple(_COLUMNS)
 """The names that `--columns` takes, besides `extra.NAME`."""

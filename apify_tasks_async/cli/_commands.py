@@ -8,17 +8,26 @@ from collections.abc import Sequence
 from typing import Any
 
 import click
-from click.core import ParameterSource
 from click.shell_completion import shell_complete
 
 from apify_tasks_async._defaults import MINIMUM_EXACT_PAGE_SIZE
-from apify_tasks_async.cli._exit import Failure, discard_output, is_terminal, print_error, print_message
+from apify_tasks_async.cli._choices import (
+    errors_option,
+    filter_options,
+    json_option,
+    pager_option,
+    read_options,
+    sort_option,
+    until_option,
+)
+from apify_tasks_async.cli._environment import option
+from apify_tasks_async.cli._exit import Failure, discard_output, is_terminal, print_error
+from apify_tasks_async.cli._json_errors import print_json_error, wants_json
 from apify_tasks_async.cli._options import (
     Options,
     bookmark_options,
     connection_options,
     exact_option,
-    filter_options,
     format_options,
     interval_option,
     lookback_option,
@@ -75,6 +84,9 @@ Shell completion for bash (for zsh or fish: zsh_source or fish_source):
   eval "$(_APIFY_TASKS_COMPLETE=bash_source apify-tasks)"
 
 \b
+Each option takes its default from a variable, such as APIFY_TASKS_PAGE_SIZE.
+
+\b
 Exit codes:
   0 success, 1 API or network error, 2 usage error, 4 authentication error,
   130 Ctrl-C, 141 closed pipe, 143 SIGTERM""",
@@ -108,7 +120,7 @@ Formats:
 
 \b
 With a filter, --limit counts the tasks shown, but --offset counts the tasks
-of the whole list.
+of the whole list. A filter by time stops early where the order allows it.
 
 \b
 Rows appear as they arrive, except in a table. If the list ends early, the rows
@@ -117,21 +129,28 @@ shown so far remain, a JSON array is closed, and the exit code is not 0.
 \b
 Examples:
   apify-tasks ls --actor apify/web-scraper
+  apify-tasks ls --desc --since 7d             reads no more than it must
+  apify-tasks ls --sort runs --desc -L 10      the ten that ran most often
   apify-tasks ls -L 10 --name 'shop-*'         at most ten matching tasks
   apify-tasks ls -o csv --columns id,name,extra.title > tasks.csv""",
 )
 @format_options(*_LIST_FORMATS)
+@json_option
 @walk_options
 @offset_option
+@sort_option
 @filter_options
+@until_option
 @exact_option
 @bookmark_options
 @page_options
 @connection_options
+@pager_option
+@errors_option
 @quiet_option
 def list_command(**options: Any) -> None:
     """Show the tasks. `ls` is short for `list`."""
-    chosen = _chosen(options)
+    chosen = read_options(**options)
     if chosen.after is not None and chosen.offset:
         raise click.UsageError("--offset cannot be combined with --after, which sets the start itself.")
     if chosen.exact:
@@ -139,15 +158,6 @@ def list_command(**options: Any) -> None:
     from apify_tasks_async.cli._run import list_tasks  # noqa: PLC0415 - --help does not need it
 
     list_tasks(chosen)
-
-
-def _chosen(options: dict[str, Any]) -> Options:
-    """Return the options; say which have no effect."""
-    chosen = Options(**options)
-    given = click.get_current_context().get_parameter_source("columns") is not ParameterSource.DEFAULT
-    if given and chosen.output in ("json", "jsonl", "name"):
-        print_message(f"--columns has no effect with -o {chosen.output}")
-    return chosen
 
 
 def _check_page_size(feature: str, options: Options) -> None:
@@ -160,15 +170,19 @@ def _check_page_size(feature: str, options: Options) -> None:
     epilog="""\b
 Examples:
   apify-tasks count
+  apify-tasks count --since 24h --name 'shop-*'
   apify-tasks count --token-file ~/.apify-token""",
 )
+@filter_options
+@until_option
 @connection_options
 @quiet_option
+@errors_option
 def count_command(**options: Any) -> None:
-    """Show the number of tasks."""
+    """Show the number of tasks, or of those that match the filters."""
     from apify_tasks_async.cli._run import count  # noqa: PLC0415 - --help does not need it
 
-    count(Options(**options))
+    count(read_options(**options))
 
 
 @cli.command(
@@ -186,13 +200,14 @@ Examples:
 @page_options
 @connection_options
 @quiet_option
+@errors_option
 def follow_command(**options: Any) -> None:
     """Show every task once, then each new one as it is created.
 
     Runs until you press Ctrl-C or the reader closes the pipe. Waits out temporary failures, but exits if the first
     request fails.
     """
-    chosen = _chosen(options)
+    chosen = read_options(**options)
     _check_page_size("follow", chosen)
     from apify_tasks_async.cli._run import follow  # noqa: PLC0415 - --help does not need it
 
@@ -206,8 +221,8 @@ Examples:
   apify-tasks demo
   apify-tasks demo --tasks 100000 -o name | wc -l""",
 )
-@click.option("--tasks", type=click.IntRange(min=0), default=2500, show_default=True, help="Tasks on the server.")
-@click.option(
+@option("--tasks", type=click.IntRange(min=0), default=2500, show_default=True, help="Tasks on the server.")
+@option(
     "--latency",
     type=click.FloatRange(min=0, max=60),
     default=0.05,
@@ -216,9 +231,14 @@ Examples:
     help="Time until the server responds.",
 )
 @format_options(*_LIST_FORMATS)
+@json_option
 @walk_options
+@sort_option
 @filter_options
+@until_option
 @exact_option
+@pager_option
+@errors_option
 @quiet_option
 @verbose_option
 def demo_command(tasks: int, latency: float, **options: Any) -> None:
@@ -228,7 +248,7 @@ def demo_command(tasks: int, latency: float, **options: Any) -> None:
     """
     from apify_tasks_async.cli._run import demo  # noqa: PLC0415 - --help does not need it
 
-    demo(_chosen(options), tasks=tasks, latency=latency)
+    demo(read_options(**options), tasks=tasks, latency=latency)
 
 
 def run(arguments: Sequence[str]) -> int:
@@ -246,14 +266,14 @@ def run(arguments: Sequence[str]) -> int:
         return _CLOSED_PIPE
     except OSError as error:
         discard_output(sys.stdout)
-        print_error(Failure(f"cannot write: {error.strerror or error}"))
+        _report(arguments, Failure(f"cannot write: {error.strerror or error}"))
         return 1
 
 
 def _run(arguments: Sequence[str]) -> int:
     # click's own main() hides which signal came, and exits with 1 after a closed pipe.
     if sys.stdout is None:
-        print_error(Failure("standard output is closed"))
+        _report(arguments, Failure("standard output is closed"))
         return 1
     try:
         with cli.make_context(_PROGRAM, list(arguments)) as context:
@@ -262,11 +282,27 @@ def _run(arguments: Sequence[str]) -> int:
     except click.exceptions.Exit as error:
         return error.exit_code
     except click.ClickException as error:
-        print_error(error)
+        _report(arguments, error)
         return error.exit_code
     except KeyboardInterrupt as error:
         return _end_interrupted(error)
     return 0
+
+
+def _report(arguments: Sequence[str], error: click.ClickException) -> None:
+    if isinstance(error, click.NoSuchOption) and error.ctx is not None:
+        visible = _visible(error.ctx.command, error.possibilities or ())
+        error = click.NoSuchOption(error.option_name, possibilities=visible, ctx=error.ctx)
+    if wants_json(arguments) and not isinstance(error, click.exceptions.NoArgsIsHelpError):
+        print_json_error(error)
+    else:
+        print_error(error)
+
+
+def _visible(command: click.Command, names: Sequence[str]) -> list[str]:
+    """Return the options that `--help` shows, which are those to suggest."""
+    hidden = {name for option in command.params if getattr(option, "hidden", False) for name in option.opts}
+    return [name for name in names if name not in hidden]
 
 
 def _end_interrupted(error: KeyboardInterrupt) -> int:

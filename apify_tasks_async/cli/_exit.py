@@ -9,18 +9,40 @@ from typing import TextIO
 
 import click
 
+from apify_tasks_async import ApifyTasksError
 from apify_tasks_async.cli._text import printable
 
-__all__ = ["Failure", "TokenFailure", "discard_output", "is_terminal", "print_error", "print_message"]
+__all__ = [
+    "Failure",
+    "TokenFailure",
+    "discard_output",
+    "is_terminal",
+    "mask_tokens",
+    "print_error",
+    "print_line",
+    "print_message",
+]
 
 _AUTHENTICATION_ADVICE = (
-    "set APIFY_TOKEN or pass --token-file; Apify Console > Settings > API & Integrations shows your tokens"
+    "set APIFY_TOKEN, or run `apify auth token | apify-tasks list --token-file -`; "
+    "Apify Console > Settings > API & Integrations shows your tokens"
 )
 _TOKEN_PATTERN = re.compile(r"apify_api_\w+")
 
 
 class Failure(click.ClickException):
-    """The command cannot continue. Exit code 1."""
+    """The command cannot continue. Exit code 1.
+
+    Args:
+        message: What failed, and what to do.
+        cause: The error of the library.
+        advice: What to do.
+    """
+
+    def __init__(self, message: str, cause: ApifyTasksError | None = None, advice: str = "") -> None:
+        super().__init__(message)
+        self.cause = cause
+        self.advice = advice
 
 
 class TokenFailure(Failure):
@@ -28,19 +50,26 @@ class TokenFailure(Failure):
 
     exit_code = 4
 
-    def format_message(self) -> str:
-        """Return the problem and the advice."""
-        return f"{self.message}; {_AUTHENTICATION_ADVICE}"
+    def __init__(self, problem: str, cause: ApifyTasksError | None = None) -> None:
+        super().__init__(f"{problem}; {_AUTHENTICATION_ADVICE}", cause, _AUTHENTICATION_ADVICE)
+
+
+def mask_tokens(text: str) -> str:
+    """Return the text without a token that the user pasted in the wrong place."""
+    return _TOKEN_PATTERN.sub("apify_api_***", text)
 
 
 def print_message(message: str) -> None:
+    """Write one line to stderr, with the name of the command in front."""
+    print_line(f"apify-tasks: {printable(mask_tokens(message))}")
+
+
+def print_line(line: str) -> None:
     """Write one line to stderr."""
     if sys.stderr is None:
         return
-    # Mask a token that the user pasted in the wrong place.
-    line = f"apify-tasks: {printable(_TOKEN_PATTERN.sub('apify_api_***', message))}\n"
     try:
-        sys.stderr.write(line)  # not click.echo, which ignores the progress bar
+        sys.stderr.write(f"{line}\n")  # not click.echo, which ignores the progress bar
         sys.stderr.flush()
     except OSError:
         discard_output(sys.stderr)

@@ -6,11 +6,12 @@ import csv
 import io
 import json
 from collections.abc import Callable, Sequence
-from typing import Protocol
+from typing import Any, Protocol
 
 import msgspec
 
 from apify_tasks_async import Task, converter
+from apify_tasks_async.cli._cells import read_cells
 from apify_tasks_async.cli._columns import Column
 from apify_tasks_async.cli._text import escape_json, printable
 
@@ -86,10 +87,15 @@ class _Tsv:
         self._headers = headers
 
     def format_header(self) -> str:
-        return self._format_line([column.name for column in self._columns]) if self._headers else ""
+        return ""
 
     def format_rows(self, tasks: Sequence[Task]) -> str:
-        return "".join(self._format_line([_format_value(task, column) for column in self._columns]) for task in tasks)
+        lines = [list(map(_format_value, read_cells(task, self._columns))) for task in tasks]
+        # The names come with the first row: a list without rows needs no header.
+        if lines and self._headers:
+            self._headers = False
+            lines.insert(0, [column.name for column in self._columns])
+        return "".join(map(self._format_line, lines))
 
     def format_footer(self) -> str:
         return ""
@@ -129,8 +135,8 @@ def _to_json(task: Task) -> str:
     return escape_json(msgspec.json.encode(converter.unstructure(task)))
 
 
-def _format_value(task: Task, column: Column) -> str:
-    value = converter.unstructure(column.value(task))
+def _format_value(cell: Any) -> str:
+    value = converter.unstructure(cell)
     if value is None:
         return ""
     return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)

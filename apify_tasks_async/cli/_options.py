@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from datetime import datetime
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -22,6 +23,7 @@ from apify_tasks_async._defaults import (
     TIMEOUT,
 )
 from apify_tasks_async.cli._columns import COLUMN_NAMES, DEFAULT_COLUMNS, Column, parse_columns
+from apify_tasks_async.cli._environment import combine, option
 
 __all__ = [
     "Options",
@@ -29,7 +31,6 @@ __all__ = [
     "bookmark_options",
     "connection_options",
     "exact_option",
-    "filter_options",
     "format_options",
     "interval_option",
     "lookback_option",
@@ -59,7 +60,9 @@ class Options:
     quiet: bool = False
     output: str | None = None
     columns: tuple[Column, ...] = ()
-    headers: bool = True
+    no_headers: bool = False
+    no_pager: bool = False
+    sort: str | None = None
     limit: int | None = None
     offset: int = 0
     desc: bool = False
@@ -68,6 +71,12 @@ class Options:
     skip_invalid: bool = False
     actor: str | None = None
     name: str | None = None
+    title: str | None = None
+    ignore_case: bool = False
+    since: datetime | None = None
+    until: datetime | None = None
+    modified_since: datetime | None = None
+    errors: str = "text"
     after: Path | None = None
     bookmark: Path | None = None
     interval: float = INTERVAL
@@ -126,15 +135,6 @@ def _refuse_token(context: click.Context, _parameter: click.Parameter, value: st
         )
 
 
-def _combine(*options: Callable[[_Command], _Command]) -> Callable[[_Command], _Command]:
-    def decorate(command: _Command) -> _Command:
-        for option in reversed(options):
-            command = option(command)
-        return command
-
-    return decorate
-
-
 def format_options(*names: str, default: str | None = None) -> Callable[[_Command], _Command]:
     """Return the options for the output format.
 
@@ -143,15 +143,15 @@ def format_options(*names: str, default: str | None = None) -> Callable[[_Comman
         default: The default format; `None` if it depends on whether the output is a terminal.
     """
     shown_default = default or "table on a terminal, else tsv"
-    return _combine(
-        click.option(
+    return combine(
+        option(
             "-o",
             "--output",
             type=click.Choice(names),
             default=default,
             help=f"Output format.  [default: {shown_default}]",
         ),
-        click.option(
+        option(
             "--columns",
             metavar="NAMES",
             callback=_parse_columns,
@@ -159,9 +159,9 @@ def format_options(*names: str, default: str | None = None) -> Callable[[_Comman
             default=DEFAULT_COLUMNS,
             show_default=True,
             help=f"Columns to show, for formats that have columns: {', '.join(COLUMN_NAMES)}, "
-            "or extra.NAME for a field that the API added, such as extra.title.",
+            "their names in JSON, or extra.NAME for a field that the API added, such as extra.title.",
         ),
-        click.option("--no-headers", "headers", flag_value=False, default=True, help="Omit the column names."),
+        option("--no-headers", is_flag=True, help="Omit the column names."),
     )
 
 
@@ -170,22 +170,23 @@ token_option = click.option(
 )
 """A hidden option that explains how to pass the token instead."""
 
-verbose_option = click.option("-v", "--verbose", is_flag=True, help="Log to stderr what the client does.")
+verbose_option = option("-v", "--verbose", is_flag=True, help="Log to stderr what the client does.")
 
-quiet_option = click.option(
+quiet_option = option(
     "-q",
     "--quiet",
     is_flag=True,
-    help="Hide the progress bar and the messages about retries. Both appear on a terminal only.",
+    help="Hide the progress bar and the messages about retries, which appear on a terminal only, and the notes on how "
+    "many tasks there are.",
 )
 
-exact_option = click.option(
+exact_option = option(
     "--exact",
     is_flag=True,
     help="Show every task exactly once or fail, even if the list changes meanwhile. Takes a few more requests.",
 )
 
-offset_option = click.option(
+offset_option = option(
     "--offset",
     type=click.IntRange(min=0),
     default=0,
@@ -193,7 +194,7 @@ offset_option = click.option(
     help="Skip this many tasks at the start of the list.",
 )
 
-interval_option = click.option(
+interval_option = option(
     "--interval",
     type=Seconds(),
     default=INTERVAL,
@@ -201,7 +202,7 @@ interval_option = click.option(
     help="Time between two checks for new tasks.",
 )
 
-lookback_option = click.option(
+lookback_option = option(
     "--lookback",
     type=click.IntRange(min=0),
     default=LOOKBACK,
@@ -209,30 +210,30 @@ lookback_option = click.option(
     help="Look again at this many tasks that were shown, to show what appears late.",
 )
 
-connection_options = _combine(
-    click.option(
+connection_options = combine(
+    option(
         "--token-file",
         type=click.Path(allow_dash=True),
         metavar="FILE",
         help="Read the token from FILE; - means stdin.  [default: read APIFY_TOKEN instead]",
     ),
     token_option,
-    click.option(
+    option(
         "--base-url", metavar="URL", help=f"URL of the API.  [default: APIFY_API_BASE_URL, else {DEFAULT_BASE_URL}]"
     ),
-    click.option(
+    option(
         "--allow-insecure",
         is_flag=True,
         help="Send the token over plain http, also to a host that is not this machine.",
     ),
-    click.option(
+    option(
         "--proxy",
         metavar="URL",
         default="env",
         help="Proxy, such as http://user:password@host:3128; '' means no proxy.  "
         "[default: HTTPS_PROXY, HTTP_PROXY, ALL_PROXY, NO_PROXY]",
     ),
-    click.option(
+    option(
         "--timeout",
         type=Seconds(),
         default=TIMEOUT,
@@ -243,10 +244,10 @@ connection_options = _combine(
 )
 """How to reach the API."""
 
-walk_options = _combine(
-    click.option("-L", "--limit", type=click.IntRange(min=1), help="Show at most this many tasks.  [default: all]"),
-    click.option("--desc/--asc", default=False, help="Newest or oldest first.  [default: asc]"),
-    click.option(
+walk_options = combine(
+    option("-L", "--limit", type=click.IntRange(min=1), help="Show at most this many tasks.  [default: all]"),
+    option("--desc/--asc", default=False, help="Newest or oldest first.  [default: asc]"),
+    option(
         "--concurrency",
         type=click.IntRange(min=1),
         default=CONCURRENCY,
@@ -256,22 +257,22 @@ walk_options = _combine(
 )
 """Which part of the list to read, and how."""
 
-page_options = _combine(
-    click.option(
+page_options = combine(
+    option(
         "--rate-limit",
         type=Rate(),
         default=RATE_LIMIT,
         show_default=True,
         help="Requests per second.",
     ),
-    click.option(
+    option(
         "--page-size",
         type=click.IntRange(1, MAX_LIMIT),
         default=PAGE_SIZE,
         show_default=True,
         help="Tasks per request.",
     ),
-    click.option(
+    option(
         "--skip-invalid",
         is_flag=True,
         help="Skip tasks that do not match the API's documentation, and log a warning.  [default: fail]",
@@ -279,26 +280,11 @@ page_options = _combine(
 )
 """How to read a page."""
 
-filter_options = _combine(
-    click.option(
-        "--actor",
-        metavar="NAME",
-        help="Show only tasks of this Actor: its name, user/name or id. "
-        "The filter is local: the command still reads the whole list.",
-    ),
-    click.option(
-        "--name",
-        metavar="GLOB",
-        help="Show only tasks whose name matches: * is any text, ? any character. Also a local filter.",
-    ),
-)
-"""Which tasks to show."""
-
 _FILE = click.Path(dir_okay=False, path_type=Path)
 
-bookmark_options = _combine(
-    click.option("--after", type=_FILE, metavar="FILE", help="Continue after the bookmark in FILE."),
-    click.option(
+bookmark_options = combine(
+    option("--after", type=_FILE, metavar="FILE", help="Continue after the bookmark in FILE."),
+    option(
         "--bookmark",
         type=_FILE,
         metavar="FILE",

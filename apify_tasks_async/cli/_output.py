@@ -16,6 +16,7 @@ from apify_tasks_async.cli._exit import is_terminal, print_message
 from apify_tasks_async.cli._formats import Format, make_format
 from apify_tasks_async.cli._loop import interruptible
 from apify_tasks_async.cli._options import Options
+from apify_tasks_async.cli._pager import page
 
 __all__ = ["Output", "open_output"]
 
@@ -38,6 +39,12 @@ class Output:
     """What to say if the list ends early: how much of it is shown."""
     most: int | None = None
     """How many rows to show of those that are written; `None` for all."""
+    is_table: bool = False
+    """Whether the format is the table."""
+    is_paged: bool = False
+    """Whether what is longer than the screen goes through the pager."""
+    notes: bool = True
+    """Whether to say on stderr how much is shown, and where the bookmark is."""
     _started: bool = attrs.field(default=False, init=False)
     _failed: bool = attrs.field(default=False, init=False)
 
@@ -70,16 +77,20 @@ class Output:
         if error is None or self._started:
             self._write(self._format.format_footer())
             self._save_bookmark()
-        if error is not None and self._started and self.progress:
+        if error is None or not self._started or not self.notes:
+            return
+        if self.progress:
             print_message(self.progress)  # What is shown looks whole.
-        if error is not None and self._started and self._bookmark_file is not None and self.bookmark is not None:
+        if self._bookmark_file is not None and self.bookmark is not None:
             print_message(f"the bookmark is in {str(self._bookmark_file.path)!r}; pass it to --after to continue")
 
     def _write(self, text: str) -> None:
         with interruptible():
             started, self._started = self._started, True
             try:
-                self._write_all(text if started else self._format.format_header() + text)
+                whole = text if started else self._format.format_header() + text
+                if not (self.is_paged and page(whole)):
+                    self._write_all(whole)
             except BaseException:
                 # A part of the text may be written.
                 self._failed = True
@@ -110,5 +121,14 @@ def open_output(options: Options, bookmark: Bookmark | None) -> Output:
     file = BookmarkFile(options.bookmark) if options.bookmark else None
     terminal = is_terminal(sys.stdout)
     name = options.output or ("table" if terminal else "tsv")
-    output_format = make_format(name, options.columns, headers=options.headers, terminal=terminal)
-    return Output(output_format, sys.stdout.buffer, file, bookmark)
+    output_format = make_format(name, options.columns, headers=not options.no_headers, terminal=terminal)
+    table = name == "table"
+    return Output(
+        output_format,
+        sys.stdout.buffer,
+        file,
+        bookmark,
+        is_table=table,
+        is_paged=table and terminal and not options.no_pager,
+        notes=options.errors != "json",
+    )

@@ -3,23 +3,27 @@
 from __future__ import annotations
 
 import contextlib
+import math
 import sys
 import time
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Sequence
 from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
+import attrs
 import click
 
-from apify_tasks_async import ConfigurationError, RetryPolicy, TasksClient
+from apify_tasks_async import Bookmark, ConfigurationError, RetryPolicy, Task, TasksClient
 from apify_tasks_async.cli._advice import replace_argument_names
 from apify_tasks_async.cli._bookmark import bookmark_after, read_bookmark
 from apify_tasks_async.cli._exit import is_terminal, print_message
 from apify_tasks_async.cli._loop import run_async
+from apify_tasks_async.cli._notes import Tally, pluralize, print_notes
 from apify_tasks_async.cli._options import Options
 from apify_tasks_async.cli._output import Output, open_output
 from apify_tasks_async.cli._report import AttemptReporter, log_to_stderr
-from apify_tasks_async.cli._selection import Selection
+from apify_tasks_async.cli._selection import Filters, Selection
+from apify_tasks_async.cli._sorting import sort_tasks
 from apify_tasks_async.cli._token import read_token
 
 if TYPE_CHECKING:
@@ -37,53 +41,112 @@ _Update = Callable[[int, int], None]
 
 def list_tasks(options: Options) -> None:
     """Show the tasks."""
-    after = read_bookmark(options.after, options.bookmark, desc=options.desc)
+    after = read_bookmark(options.after, options.bookmark, desc=_reads_desc(options))
     client = _make_client(options)
+    if options.sort is not None and not options.quiet and is_terminal(sys.stderr):
+        print_message("reading the whole list, to sort it")
     with open_output(options, after) as output, _show_progress(options, output) as update:
-        _run(options, _list(client, options, output, update))
+        tally = _run(options, _list(client, options, output, update))
+    print_notes(tally, options, table=output.is_table)
 
 
-async def _list(client: TasksClient, options: Options, output: Output, update: _Update) -> None:
-    selection = Selection(options.actor, options.name, options.limit)
+def _reads_desc(options: Options) -> bool:
+    """Return the direction of the walk: with --sort, --desc is about the rows."""
+    return options.desc and options.sort is None
+
+
+async def _list(client: TasksClient, options: Options, output: Output, update: _Update) -> Tally:
+    """Show the tasks that match as they come, or all at the end if they have to be sorted."""
+    if options.sort is None:
+        selection = Selection(Filters.of(options), options.limit, options.desc)
+        tell = _tell_progress(output, selection, update)
+        return await _walk(client, options, selection, output.write_rows, update=tell, bookmark=output.bookmark)
+    tasks: list[Task] = []
+    bookmark: Bookmark | None = None
+
+    def keep(more: Sequence[Task], after: Bookmark | None) -> None:
+        nonlocal bookmark
+        tasks.extend(more)
+        bookmark = after
+
+    everything = Selection(Filters.of(options), None)
+    tally = await _walk(client, options, everything, keep, update=update, bookmark=output.bookmark)
+    rows = sort_tasks(tasks, options.sort, desc=options.desc)[: options.limit]
+    output.write_rows(rows, bookmark)
+    return attrs.evolve(tally, shown=len(rows))
+
+
+def _tell_progress(output: Output, selection: Selection, update: _Update) -> _Update:
+    """Return what updates the progress bar, and what to say if the list ends early."""
+
+    def tell(read: int, total: int) -> None:
+        update(read, total)
+        output.progress = f"{output.count:,} of {total:,} tasks shown"
+        if selection.filters.are_set:
+            output.progress = f"{pluralize(output.count, 'task')} shown, from {read:,} of {total:,}"
+
+    return tell
+
+
+async def _walk(
+    client: TasksClient,
+    options: Options,
+    selection: Selection,
+    deliver: Callable[[Sequence[Task], Bookmark | None], None],
+    *,
+    update: _Update,
+    bookmark: Bookmark | None = None,
+) -> Tally:
+    """Pass on the tasks that match, page by page, each time with the bookmark after them."""
     # With a filter, the number of tasks to read is unknown.
-    limit = None if selection.is_filtered else options.limit
-    read, start = 0, None
+    limit = None if selection.filters.are_set else selection.remaining
+    tally, read, start = Tally(), 0, None
     pages = client.iter_pages(
-        desc=options.desc,
+        desc=selection.desc,
         offset=options.offset,
         limit=limit,
         page_size=options.page_size,
         exact=options.exact,
-        after=output.bookmark,
+        after=bookmark,
         on_invalid=_on_invalid(options),
     )
     async with client, pages:
         async for page in pages:
             tasks, examined = selection.select(page.items)
-            whole = examined == len(page)
-            output.write_rows(tasks, page.bookmark if whole else bookmark_after(page, examined, output.bookmark))
+            bookmark = page.bookmark if examined == len(page) else bookmark_after(page, examined, bookmark)
+            deliver(tasks, bookmark)
+            tally.shown += len(tasks)
+            tally.total = page.total
             read += examined
             start = page.offset if start is None else start
             total = max(0, page.total - start)
-            total = total if limit is None else min(limit, total)
-            output.progress = f"{output.count:,} of {total:,} tasks shown"
-            if selection.is_filtered:
-                output.progress = f"{_pluralize(output.count, 'task')} shown, from {read:,} of {total:,}"
-            update(read, total)
-            if selection.remaining == 0:
-                return
+            update(read, total if limit is None else min(limit, total))
+            if selection.is_complete:
+                if selection.stopped_early:
+                    tally.spared = max(0, math.ceil(total / options.page_size) - client.stats.requests)
+                return tally
     # This bookmark also covers invalid tasks that were skipped at the end of the list.
-    output.write_rows([], pages.bookmark)
+    deliver([], pages.bookmark)
+    return tally
 
 
 def count(options: Options) -> None:
-    """Show the number of tasks."""
-    click.echo(_run(options, _count(_make_client(options))))
+    """Show the number of tasks, or of those that match."""
+    click.echo(_run(options, _count(_make_client(options), options)))
 
 
-async def _count(client: TasksClient) -> int:
-    async with client:
-        return await client.count()
+async def _count(client: TasksClient, options: Options) -> int:
+    filters = Filters.of(options)
+    if not filters.are_set:
+        async with client:
+            return await client.count()
+    # An invalid task must not fail a count. From the newest task on, --since stops early.
+    selection = Selection(filters, None, desc=filters.since is not None)
+    skipping = attrs.evolve(options, skip_invalid=True)
+    tally = await _walk(client, skipping, selection, lambda _tasks, _bookmark: None, update=_ignore_progress)
+    if options.verbose and tally.spared:
+        print_notes(tally, attrs.evolve(options, quiet=True), table=False)
+    return tally.shown
 
 
 def follow(options: Options) -> None:
@@ -95,7 +158,7 @@ def follow(options: Options) -> None:
 
 
 async def _follow(client: TasksClient, options: Options, output: Output) -> None:
-    selection = Selection(options.actor, options.name, options.limit)
+    selection = Selection(Filters.of(options), options.limit)
     pages = client.follow_pages(
         after=output.bookmark,
         interval=options.interval,
@@ -130,7 +193,7 @@ async def _demo(api: FakeApify, options: Options, output: Output, update: _Updat
         started = time.perf_counter()
         await _list(client, options, output, update)
         elapsed = time.perf_counter() - started
-    tasks, requests = _pluralize(output.count, "task"), _pluralize(client.stats.requests, "request")
+    tasks, requests = pluralize(output.count, "task"), pluralize(client.stats.requests, "request")
     return f"{tasks} in {requests}, {elapsed:.2f} seconds"
 
 
@@ -174,7 +237,3 @@ def _show_progress(options: Options, output: Output) -> AbstractContextManager[_
 
 def _ignore_progress(_read: int, _total: int) -> None:
     """Update no bar."""
-
-
-def _pluralize(number: int, noun: str) -> str:
-    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"

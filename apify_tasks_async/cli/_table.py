@@ -14,6 +14,7 @@ from rich.console import Console
 from rich.text import Text
 
 from apify_tasks_async import Task
+from apify_tasks_async.cli._cells import read_cells
 from apify_tasks_async.cli._columns import Column
 from apify_tasks_async.cli._text import printable
 
@@ -83,12 +84,16 @@ class Table:
 
     def format_rows(self, tasks: Sequence[Task]) -> str:
         """Collect the cells, and return nothing yet."""
-        for column in self._columns:
-            column.cells += (_format_value(column.column.value(task)) for task in tasks)
+        for task in tasks:
+            values = read_cells(task, [column.column for column in self._columns])
+            for column, value in zip(self._columns, values, strict=True):
+                column.cells.append(_format_value(value))
         return ""
 
     def format_footer(self) -> str:
-        """Return the whole table."""
+        """Return the whole table; nothing if it has no rows."""
+        if not self._columns[0].cells:
+            return ""
         for column in self._columns:
             column.fit_cells()
         # Not a terminal: do not truncate.
