@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import sqlite3
 from contextlib import closing
@@ -58,7 +59,7 @@ async def test_dask_names_the_account_that_failed(recipe: Recipe, fleet: dict[st
 
     runs = sum(task.stats.total_runs or 0 for task in fleet["ALICE"].tasks if task.stats)
     assert lines[0] == f"ALICE 2500 tasks {runs} runs"
-    assert lines[1].startswith("BOB failed: the API answered 401")
+    assert re.match("BOB failed: the API .*answered 401", lines[1])
     assert "account BOB" in lines[1]
     assert lines[2].startswith("DORA failed: token is empty")
     assert len(lines) == 3
@@ -134,8 +135,8 @@ async def test_copies_stay_true(store: Store, recipe: Recipe, fleet: dict[str, F
     after = {key: name for key, name in first.items() if key[0] != "BOB"}
     after |= {key: name for key, name in expected(fleet).items() if key[0] == "BOB"}
     assert store.read(recipe.folder) == after
-    assert "ALICE stays as it was: the API answered 403" in output
-    assert "CAROL stays as it was: the API answered 401" in output
+    assert re.search("ALICE stays as it was: the API .*answered 403", output)
+    assert re.search("CAROL stays as it was: the API .*answered 401", output)
 
     for account in fleet.values():
         account.clear_faults()
