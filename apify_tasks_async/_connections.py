@@ -91,7 +91,6 @@ class OwnExchange(Exchange):
     def __init__(self, connector: Connector) -> None:
         super().__init__(reused=False)
         self._connector = connector
-        self._protocol: ResponseHandler | None = None
 
     @property
     def middlewares(self) -> Sequence[aiohttp.ClientMiddlewareType]:
@@ -114,7 +113,8 @@ class OwnExchange(Exchange):
 
     def carry(self, protocol: ResponseHandler, *, reused: bool) -> None:
         """Record the connection that was chosen."""
-        self._protocol, self.reused = protocol, reused
+        self._protocol = protocol
+        self.reused = reused
 
     def fail(self) -> None:
         self.discard()
@@ -122,8 +122,7 @@ class OwnExchange(Exchange):
 
     def discard(self) -> None:
         # It may be idle again, or carry another request by now. That one then takes a new connection.
-        if self._protocol is not None:
-            self._protocol.close()
+        self._protocol.close()
 
 
 class Connector(aiohttp.TCPConnector):

@@ -82,8 +82,6 @@ def _of_runtime(reason: str, request: PageRequest) -> errors.ApifyTasksError | N
         return error
     if re.search("[Ee]xecutor shutdown|after (interpreter )?shutdown", reason):
         return errors.ConfigurationError(f"the event loop is shutting down: {reason}", **where)
-    if re.search("different (event )?loop|[Ee]vent loop is closed|[Nn]on-thread-safe", reason):
-        return errors.ConfigurationError(f"the session belongs to another event loop: {reason}", **where)
     return None
 
 

@@ -992,6 +992,13 @@ def test_a_token_in_quotes(
     assert api.token not in result.err
 
 
+def test_actor_without_an_owner(api: FakeApify, apify_tasks: CommandLine) -> None:
+    """--actor finds an Actor by its name, although its owner is not known."""
+    api.create_task(act_name="scraper", act_username=None, name="found")
+    api.create_task(act_name="other", act_username=None)
+    assert "found\n" == apify_tasks("list", "-o", "name", "--actor", "scraper").out
+
+
 def test_columns_without_effect(api: FakeApify, apify_tasks: CommandLine) -> None:
     """A format without columns says that --columns has no effect; the default says nothing."""
     fill(api, 1)

@@ -96,14 +96,19 @@ class TestUnasked:
                 await client.count()
         assert (2, 1) == (len(server.requests), server.connections)
 
-    async def test_answer_to_another_request(self) -> None:
-        """A connection on which the answer to another request came is not used again."""
+    @own_and_borrowed
+    async def test_answer_to_another_request(self, *, own: bool) -> None:
+        """A connection on which the answer to another request came is not used again, if it is ours."""
         wrong = message(page_bytes(TASKS, offset=100, limit=10))
-        async with RawServer(wrong, page) as server, client_of(server, retry=IMPATIENT) as client:
+        async with (
+            RawServer(wrong, page) as server,
+            session_of(own=own) as options,
+            client_of(server, retry=IMPATIENT, **options) as client,
+        ):
             with pytest.raises(InvalidResponseError, match="offset: asked for 0, got 100"):
                 await client.list_tasks(limit=10)
             await client.list_tasks(limit=10)
-        assert 2 == server.connections
+        assert 1 + own == server.connections
 
     async def test_walks_beside_late_errors(self) -> None:
         """Walks are whole, although each tenth answer is followed by an unasked 400 a little later."""

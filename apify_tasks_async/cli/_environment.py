@@ -13,14 +13,13 @@ _Command = TypeVar("_Command", bound=Callable[..., Any])
 
 
 class _Option(click.Option):
-    """An option with a variable, which `--help` shows. A hidden option has none."""
+    """An option with a variable, which `--help` shows."""
 
     def __init__(self, *declarations: Any, **attributes: Any) -> None:
         super().__init__(*declarations, **attributes)
-        if not self.hidden:
-            name = max(self.opts, key=len).lstrip("-").replace("-", "_")
-            self.envvar = f"APIFY_TASKS_{name.upper()}"
-            self.show_envvar = True
+        name = max(self.opts, key=len).lstrip("-").replace("-", "_")
+        self.envvar = f"APIFY_TASKS_{name.upper()}"
+        self.show_envvar = True
 
 
 def option(*declarations: str, **attributes: Any) -> Callable[[_Command], _Command]:

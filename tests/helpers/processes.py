@@ -39,7 +39,9 @@ SECONDS = 30
 
 def environment(api: FakeApify | None, **variables: str) -> dict[str, str]:
     """Return the environment of a process, with the token and the URL of the server."""
-    kept = {name: value for name, value in os.environ.items() if name not in ("NO_COLOR", "FORCE_COLOR", "COLUMNS")}
+    kept = {
+        name: value for name, value in os.environ.items() if name not in ("NO_COLOR", "FORCE_COLOR", "COLUMNS", "LINES")
+    }
     server = {"APIFY_TOKEN": api.token, "APIFY_API_BASE_URL": api.url} if api else {}
     return kept | server | {"TERM": "xterm-256color", "PAGER": "cat"} | variables
 
