@@ -496,6 +496,12 @@ def test_json_errors_hold_no_token(few: FakeApify) -> None:
     assert json.loads(errors)["exitCode"] == 2
 
 
+def test_a_retry_with_json_errors(few: FakeApify) -> None:
+    """A script that reads errors as JSON is told nothing of what passes."""
+    few.fail(Status(503, retry_after=0))
+    assert (0, "banana\n", "") == run(few, "list", "-o", "name", "-L", 1, "--errors", "json")
+
+
 def test_no_match_with_json_errors(few: FakeApify) -> None:
     """Where scripts read stderr, there are no notes."""
     assert (0, "", "") == run(few, "list", "--name", "none", "--errors", "json")

@@ -68,8 +68,8 @@ class AttemptReporter:
     """
 
     def __init__(self, options: Options, *, fail_first: bool = False) -> None:
-        # With --verbose the log says it already.
-        self._silent = options.verbose or options.quiet
+        # With --verbose the log says it already. A script that reads errors as JSON wants nothing else.
+        self._silent = options.verbose or options.quiet or options.errors == "json"
         self._fail = self._follows = fail_first
         self._began = self._latest = 0.0
         self._kinds: set[object] = set()
