@@ -302,7 +302,7 @@ class InvalidTaskError(InvalidResponseError):
 class DriftError(ApifyTasksError):
     """The list changed faster than it could be read, or more tasks share one `createdAt` than fit into a page.
 
-    Or known tasks are missing, while the server counts more tasks than it shows: see `TasksClient.changes_since`.
+    Or known tasks are missing, while the server counts more tasks than it shows: see `changes_since`.
     """
 
     advice = "continue with after=error.bookmark when the list is quieter, or with a larger page_size"

@@ -46,7 +46,8 @@ def parse_moment(text: str, now: datetime, *, end_of_day: bool = False) -> datet
     )
 
 
-class Moment(click.ParamType[datetime]):
+# In newer versions of click the base is generic.
+class Moment(click.ParamType):  # type: ignore[type-arg]  # pyright: ignore[reportMissingTypeArgument]
     """A moment; an age is counted from the start of the command."""
 
     name = "TIME"
