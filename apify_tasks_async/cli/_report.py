@@ -70,6 +70,8 @@ class AttemptReporter:
     def __init__(self, options: Options, *, fail_first: bool = False) -> None:
         # With --verbose the log says it already. A script that reads errors as JSON wants nothing else.
         self._silent = options.verbose or options.quiet or options.errors == "json"
+        # A terminal shows when a line appears. A file does not. Asked now, since rich replaces stderr meanwhile.
+        self._dated = not is_terminal(sys.stderr)
         self._fail = self._follows = fail_first
         self._began = self._latest = 0.0
         self._kinds: set[object] = set()
@@ -102,6 +104,5 @@ class AttemptReporter:
 
     def _print(self, message: str) -> None:
         if not self._silent:
-            # A terminal shows when a line appears. A file does not.
-            moment = "" if is_terminal(sys.stderr) else f"{datetime.now().astimezone():%Y-%m-%dT%H:%M:%S%z} "
+            moment = f"{datetime.now().astimezone():%Y-%m-%dT%H:%M:%S%z} " if self._dated else ""
             print_message(f"{moment}{replace_argument_names(message)}")

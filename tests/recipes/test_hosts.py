@@ -147,7 +147,7 @@ async def test_sentry_titles_events(recipe: Recipe, account: FakeApify, monkeypa
         monkeypatch.setenv("SENTRY_DSN", f"{url.replace('//', '//key@')}/1")
         output = await recipe.run("sentry_events")
 
-    assert output.startswith("reported: the API answered 403 ")
+    assert output.startswith("reported: the API at http://127.0.0.1:")
     [event] = [json.loads(line) for body in received for line in body.splitlines() if b'"exception"' in line]
     assert output.removeprefix("reported: ").strip() == event["exception"]["values"][-1]["value"]
     assert ("PermissionDeniedError", 0, 1) == (
