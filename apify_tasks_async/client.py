@@ -303,7 +303,8 @@ class TasksClient:
             limit: The maximum number of tasks to deliver, over all pages; `None` for all. It may exceed 1000.
             page_size: The maximum number of tasks in one request, 1 to 1000; at least 4 with `exact`.
             exact: Whether to give the guarantee above.
-            after: A bookmark of the same direction, to continue after. `offset` must then be 0.
+            after: A bookmark of the same direction, to continue after. `offset` must then be 0. A task that becomes
+                visible late, before the bookmark, is left to `follow_pages`: here all tasks come in order.
             on_invalid: What happens to an item that is not a task as documented. "raise": its `InvalidTaskError` is
                 raised at its place in the order. "skip": it is logged, counted, and left out. A function: it is called
                 with the `InvalidTaskError`, and the walk continues. An item left out counts towards `limit`.
