@@ -13,7 +13,7 @@ class _Serializer:
 
     def __get__(self, _instance: object, model: type) -> Any:
         try:
-            from apify_tasks_async._pydantic import make_serializer  # noqa: PLC0415 - lazy
+            from apify_tasks_async._pydantic import make_serializer  # noqa: PLC0415 - needs pydantic
         except ImportError as error:
             raise AttributeError("__pydantic_serializer__ needs pydantic") from error
         return make_serializer(model)
@@ -28,13 +28,13 @@ class PydanticType:
 
     @classmethod
     def __get_pydantic_core_schema__(cls, source: Any, handler: Any) -> Any:
-        from apify_tasks_async._pydantic import make_core_schema  # noqa: PLC0415 - lazy
+        from apify_tasks_async._pydantic import make_core_schema  # noqa: PLC0415 - needs pydantic
 
         return make_core_schema(cls, handler)
 
     @classmethod
     def __get_pydantic_json_schema__(cls, schema: Any, handler: Any) -> Any:
-        from apify_tasks_async._pydantic import make_json_schema  # noqa: PLC0415 - lazy
+        from apify_tasks_async._pydantic import make_json_schema  # noqa: PLC0415 - needs pydantic
 
         return make_json_schema(cls, schema, handler)
 
@@ -55,7 +55,7 @@ class Document(PydanticType):
             >>> TaskStats(total_runs=15, extra={"new": 1}).to_dict()
             {'totalRuns': 15, 'new': 1}
         """
-        from apify_tasks_async._convert import converter  # noqa: PLC0415 - lazy
+        from apify_tasks_async._convert import converter  # noqa: PLC0415 - it imports the models
 
         document: dict[str, Any] = converter.unstructure(self)
         return document
@@ -72,7 +72,7 @@ class Document(PydanticType):
             >>> TaskStats(total_runs=15).to_json()
             '{"totalRuns":15}'
         """
-        from apify_tasks_async._convert import write_json  # noqa: PLC0415 - lazy
+        from apify_tasks_async._convert import write_json  # noqa: PLC0415 - it imports the models
 
         return write_json(self.to_dict())
 
@@ -91,7 +91,7 @@ class Document(PydanticType):
             >>> TaskStats.from_dict({"totalRuns": 15})
             TaskStats(total_runs=15)
         """
-        from apify_tasks_async._convert import converter  # noqa: PLC0415 - lazy
+        from apify_tasks_async._convert import converter  # noqa: PLC0415 - it imports the models
 
         return converter.structure(document, cls)
 
@@ -111,6 +111,6 @@ class Document(PydanticType):
             >>> TaskStats.from_json('{"totalRuns": 15}')
             TaskStats(total_runs=15)
         """
-        from apify_tasks_async._convert import read_json  # noqa: PLC0415 - lazy
+        from apify_tasks_async._convert import read_json  # noqa: PLC0415 - it imports the models
 
         return cls.from_dict(read_json(text))

@@ -86,7 +86,7 @@ class Fetcher:
             raise self.recorder.name(ConfigurationError(problem))
         self.closing.set()
         tasks = cancel(self._tasks)
-        # First what closes the connections at once: whoever cancels this call cancels its first wait.
+        # This closes the connections before it waits. If this call is cancelled, that happens at its first wait.
         try:
             await self._transport.close()
         finally:

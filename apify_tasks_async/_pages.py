@@ -47,7 +47,7 @@ class Pages(ABC):
 
     @abstractmethod
     async def aclose(self) -> None:
-        """End the iteration, and wait until none of its requests is in flight."""
+        """End the iteration, and wait until its requests have ended."""
 
     @abstractmethod
     async def _next_page(self) -> TaskPage:
@@ -80,7 +80,7 @@ class PageIterator(Pages):
         self._window = Window(self._fetcher.start)
 
     async def aclose(self) -> None:
-        """End the walk, and wait until none of its requests is in flight."""
+        """End the walk, and wait until its requests have ended."""
         self._fetcher.check_loop()
         await wait_for(self._end())
 

@@ -21,8 +21,8 @@ def to_row(task: Task, *, extra: Iterable[str] | None = None) -> dict[str, Any]:
     """Return the task as a flat row. All rows of one call's arguments have the same columns.
 
     The columns are the fields of `Task` by their names in Python, with aware times; then `total_runs`; then `extra`:
-    the fields that this version does not know, as JSON text, `"{}"` if there are none. One of the counters is there as
-    `stats.NAME`.
+    the fields that this version does not know, as JSON text, `"{}"` without any. An unknown
+    counter is in it as `stats.NAME`.
 
     Args:
         task: The task.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Generator, Mapping, Sequence
 from datetime import datetime
 from types import TracebackType
 from typing import ClassVar, NoReturn, Self, TypedDict, Unpack, cast
@@ -148,14 +148,18 @@ class TasksClient:
         # A traceback with locals shows the arguments.
         proxy, headers = as_secret(proxy), as_secrets(headers)
         token = as_secret(_environment.token() if token is None else token)
-        if token is None:
-            raise ConfigurationError(
-                "no token; pass token=..., or set APIFY_TOKEN (Apify Console, Settings, API & Integrations)"
-            )
-        check_token(token)
-        check_boolean("allow_insecure", allow_insecure)
-        base_url = _environment.base_url() if base_url is None else base_url
-        url = normalise_base_url(base_url, allow_insecure=allow_insecure)
+        if label is not None:
+            check_label("label", label)
+        with _naming(label, token):
+            if token is None:
+                raise ConfigurationError(
+                    "no token; pass token=..., or set APIFY_TOKEN (Apify Console, Settings, API & Integrations)"
+                )
+            check_token(token)
+            check_boolean("allow_insecure", allow_insecure)
+            base_url = _environment.base_url() if base_url is None else base_url
+            url = normalise_base_url(base_url, allow_insecure=allow_insecure)
+            via = read_proxy(proxy, url)
         if session is not None and not isinstance(session, aiohttp.ClientSession | SharedSession):
             raise TypeError(f"session must be an aiohttp.ClientSession, got {short_repr(session)}")
         check_integer("concurrency", concurrency, minimum=1)
@@ -165,11 +169,8 @@ class TasksClient:
         if not isinstance(retry, RetryPolicy):
             raise TypeError(f"retry must be a RetryPolicy, got {short_repr(retry)}")
         check_integer("max_body_bytes", max_body_bytes, minimum=1)
-        if label is not None:
-            check_label("label", label)
         if on_attempt is not None:
             check_plain_function("on_attempt", on_attempt)
-        via = read_proxy(proxy, url)
         added = read_headers(headers, user_agent_suffix)
         self._base_url = str(url)
         redactor = Redactor(token, *(via.secrets if via else ()))
@@ -530,6 +531,16 @@ def iter_tasks(
         proxy=proxy,
     )
     return _each_task(client.iter_pages(**options), client)
+
+
+@contextlib.contextmanager
+def _naming(label: str | None, token: object) -> Generator[None, None, None]:
+    """Let a `ConfigurationError` say whose account it is."""
+    try:
+        yield
+    except ConfigurationError as error:
+        error.label = Redactor(token).redact(label) if label and isinstance(token, str) else label
+        raise
 
 
 def _check_on_invalid(value: OnInvalid) -> None:

@@ -103,7 +103,7 @@ class Task(Document):
     """Fields that this version does not know, by their names in JSON. Not part of `repr` and equality."""
 
     def _repr_html_(self) -> str:
-        from apify_tasks_async._html import show_task  # noqa: PLC0415 - lazy
+        from apify_tasks_async._html import show_task  # noqa: PLC0415 - it imports the models
 
         return show_task(self)
 
@@ -279,6 +279,6 @@ class TaskPage(Document):
         return self.items[index]
 
     def _repr_html_(self) -> str:
-        from apify_tasks_async._html import show_page  # noqa: PLC0415 - lazy
+        from apify_tasks_async._html import show_page  # noqa: PLC0415 - it imports the models
 
         return show_page(self)

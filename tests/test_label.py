@@ -187,6 +187,23 @@ class TestReports:
         assert record.__dict__["label"] == "alice"
         assert "account alice" in record.message
 
+    @pytest.mark.parametrize(
+        "options",
+        [{"token": ""}, {"token": None}, {"token": "a b"}, {"base_url": "ftp://x"}, {"proxy": "socks5://x"}],
+        ids=str,
+    )
+    def test_of_a_client_that_cannot_be_made(self, options: dict[str, Any]) -> None:
+        """The error of a client that cannot work as it is set up names the account."""
+        with pytest.raises(ConfigurationError, match=r"\(account alice\)") as info:
+            TasksClient(**{"token": TOKEN, "label": "alice"} | options)
+        assert "alice" == info.value.label
+
+    def test_of_a_client_with_its_token_in_the_label(self) -> None:
+        """A token in the label is hidden in that error, too."""
+        with pytest.raises(ConfigurationError) as info:
+            TasksClient(TOKEN, label=f"of {TOKEN}", base_url="ftp://x")
+        assert "of ***" == info.value.label
+
     def test_repr(self) -> None:
         """The client says whose it is."""
         assert repr(TasksClient(TOKEN, label="alice")) == "<TasksClient alice of https://api.apify.com, open>"

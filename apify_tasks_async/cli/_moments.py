@@ -26,7 +26,7 @@ def parse_moment(text: str, now: datetime, *, end_of_day: bool = False) -> datet
         end_of_day: Whether a date means the last moment of its day, and not the first. Days are those of UTC.
 
     Raises:
-        ValueError: The text is none of these, has no zone, or is outside the years 1 to 9999.
+        ValueError: The text has another form, has no zone, or is outside the years 1 to 9999.
     """
     try:
         if age := _AGE.fullmatch(text):

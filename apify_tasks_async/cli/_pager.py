@@ -30,7 +30,7 @@ def page(text: str) -> bool:
 
 
 def _command(pager: str) -> list[str] | None:
-    """Return the words of the pager's command; `None` if there is none."""
+    """Return the words of the pager's command; `None` to use no pager."""
     try:
         words = shlex.split(pager)
     except ValueError:  # an open quote

@@ -12,8 +12,9 @@ from helpers.support import until
 __all__ = ["README", "ROWS", "row", "table_of"]
 
 ROWS = {
-    "unknown host, refused or broken connection, no TLS": [
-        "unknown host", "refused", "no TLS", "closed before a byte", "reset before a byte", "reset within the body",
+    "unknown host, refused or broken connection, failed TLS handshake": [
+        "unknown host", "refused", "no TLS", "TLS, closed in the handshake", "TLS, reset in the handshake",
+        "closed before a byte", "reset before a byte", "reset within the body",
     ],
     "a certificate that is untrusted, expired or another host's": [
         "certificate untrusted", "certificate expired", "certificate of another host",

@@ -253,6 +253,13 @@ async def without_tls(_: Reply) -> AsyncIterator[Met]:
 
 
 @asynccontextmanager
+async def broken_handshake(_: Reply, then: Then) -> AsyncIterator[Met]:
+    """Reach a server that ends the connection within the TLS handshake."""
+    async with RawServer(greeting=b"", then=then) as server:
+        yield Met(server, server.url.replace("http:", "https:"))
+
+
+@asynccontextmanager
 async def without_handshake(reply: Reply) -> AsyncIterator[Met]:
     """Reach a server that hangs in the TLS handshake."""
     async with RawServer(reply) as server:
@@ -267,6 +274,12 @@ NO_WAY = [
     Fault("unknown host", message(), TransportError, "cannot connect to api.invalid:443: Name or service not known",
           connects=False, way=unknown),
     Fault("no TLS", message(), TransportError, "cannot connect to 127.0.0.1:", arrives=False, way=without_tls),
+    *(
+        Fault(f"TLS, {name} in the handshake", message(), TransportError, f"the TLS handshake failed: {reason}",
+              arrives=False, way=partial(broken_handshake, then=then))
+        for name, then, reason in (("closed", Then.CLOSE, "the other side closed the connection"),
+                                   ("reset", Then.RESET, "Connection reset by peer"))
+    ),
     Fault("silent where TLS is due", Reply(then=Then.HANG), RequestTimeoutError,
           "no complete response from ORIGIN within ",
           arrives=False, waits=SILENCE, way=without_handshake),
