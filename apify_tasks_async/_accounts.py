@@ -40,6 +40,7 @@ class ClientOptions(TypedDict, total=False):
     proxy: str | None
     headers: Mapping[str, str] | None
     user_agent_suffix: str | None
+    pause_gc: bool
     on_attempt: Callable[[Attempt], object] | None
 
 

@@ -23,6 +23,8 @@ class Fetcher:
     """Records what walks deliver."""
     concurrency: int
     """How many pages a walk may have in flight."""
+    pause_gc: bool
+    """Whether walks pause the garbage collector while they build a page."""
     closing: asyncio.Event = attrs.field(init=False, factory=asyncio.Event)
     """Set when the client is closed."""
     _loop: asyncio.AbstractEventLoop | None = attrs.field(init=False, default=None)

@@ -4,7 +4,7 @@ https://docs.apify.com/api/v2/actor-tasks-get
 """
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, cast
 
 import attrs
 
@@ -53,12 +53,16 @@ class Page:
     attempts: int = 1
     """How many attempts it took."""
 
+    def build(self) -> None:
+        """Build the entries now."""
+        if callable(self._entries):
+            self._entries = self._entries()
+
     @property
     def entries(self) -> Sequence[Entry]:
         """The items of the page, in order."""
-        if callable(self._entries):
-            self._entries = self._entries()
-        return self._entries
+        self.build()
+        return cast("Sequence[Entry]", self._entries)
 
     def position(self, index: int, *, desc: bool) -> int:
         """Return the offset, in the list of that direction, of the entry at this index."""

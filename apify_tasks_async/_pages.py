@@ -8,6 +8,7 @@ from typing import Literal, Self, cast
 
 import attrs
 
+from apify_tasks_async._collector import Collector
 from apify_tasks_async._fetch import Fetcher, wait_for
 from apify_tasks_async._lookback import Lookback
 from apify_tasks_async._outcome import unwrap
@@ -71,6 +72,7 @@ class PageIterator(Pages):
     bookmark: Bookmark | None = attrs.field(init=False)
     """The place after everything that was delivered or reported so far."""
     _window: Window[Page | Exception] = attrs.field(init=False)
+    _collector: Collector = attrs.field(init=False)
     _failure: tuple[Exception, Bookmark | None] | None = attrs.field(init=False, default=None)
     """To be raised after the page delivered last."""
     _ended: bool = attrs.field(init=False, default=False)
@@ -78,6 +80,7 @@ class PageIterator(Pages):
     def __attrs_post_init__(self) -> None:
         self.bookmark = self._lookback.bookmark if self._lookback else self._walk.bookmark
         self._window = Window(self._fetcher.start)
+        self._collector = Collector(self._fetcher.pause_gc)
 
     async def aclose(self) -> None:
         """End the walk, and wait until its requests have ended."""
@@ -104,6 +107,7 @@ class PageIterator(Pages):
 
     def _end(self) -> list[asyncio.Task[Page | Exception]]:
         self._ended = True
+        self._collector.let_go()
         return self._window.clear()
 
     async def _walk_on(self) -> TaskPage | None:
@@ -113,7 +117,7 @@ class PageIterator(Pages):
             self._fetcher.check_usable()
             self._fill()
             if not self._window:
-                self._ended = True
+                self._end()
                 break
             await self._window.wait()
             if not self._window:  # Another task called aclose.
@@ -121,7 +125,7 @@ class PageIterator(Pages):
             page = self._deliver(unwrap(self._first_outcome()))
             self._fill()
             if page.items:
-                return page
+                return self._collector.hold(page)
         return None
 
     def _fill(self) -> None:
@@ -142,6 +146,8 @@ class PageIterator(Pages):
     def _deliver(self, page: Page) -> TaskPage:
         """Return the new tasks of a page."""
         reseeks, desc, warned = self._walk.reseeks, self._walk.desc, self._walk.warning
+        with self._collector.paused():
+            page.build()
         news = self._walk.receive(page)
         if self._walk.warning and not warned:
             self._fetcher.recorder.record_incomplete(self._walk.warning)

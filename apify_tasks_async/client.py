@@ -112,6 +112,9 @@ class TasksClient:
             the client sets itself. `X-Apify-Workflow-Key` is `APIFY_WORKFLOW_KEY` unless it is given here.
         user_agent_suffix: Text to add to the `User-Agent`, such as `my-service/1.2`.
         label: Whose account it is. Errors, `Attempt`, the log and `repr` name it. A token in it is hidden.
+        pause_gc: Whether Python's garbage collector is paused while a walk builds a page: about a millisecond. A page
+            makes so many objects that the collector would search the whole process again and again. It is left as it
+            is if it was off before. Pass `False` if another thread turns it on and off meanwhile.
         on_attempt: Called with each finished `Attempt`. An error that it raises comes out of the walk.
 
     Raises:
@@ -143,6 +146,7 @@ class TasksClient:
         headers: Mapping[str, str] | None = None,
         user_agent_suffix: str | None = None,
         label: str | None = None,
+        pause_gc: bool = True,
         on_attempt: Callable[[Attempt], object] | None = None,
     ) -> None:
         # A traceback with locals shows the arguments.
@@ -169,6 +173,7 @@ class TasksClient:
         if not isinstance(retry, RetryPolicy):
             raise TypeError(f"retry must be a RetryPolicy, got {short_repr(retry)}")
         check_integer("max_body_bytes", max_body_bytes, minimum=1)
+        check_boolean("pause_gc", pause_gc)
         if on_attempt is not None:
             check_plain_function("on_attempt", on_attempt)
         added = read_headers(headers, user_agent_suffix)
@@ -188,7 +193,7 @@ class TasksClient:
         )
         limiter = Limiter(concurrency, Pace(rate_limit, clock.now), clock)
         retry_loop = RetryLoop(transport, retry, timeout, limiter, self._recorder, redactor, clock)
-        self._fetcher = Fetcher(retry_loop, transport, self._recorder, concurrency)
+        self._fetcher = Fetcher(retry_loop, transport, self._recorder, concurrency, pause_gc)
 
     def __repr__(self) -> str:
         if not hasattr(self, "_fetcher"):
