@@ -8,6 +8,7 @@ pooled connection turns out to be dead, since the machine slept or the server wa
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from typing import Any
@@ -20,6 +21,9 @@ from aiohttp.connector import Connection
 from apify_tasks_async._failures import DisconnectedError, reason_of
 from apify_tasks_async._home import Home
 from apify_tasks_async._proxy_failures import is_before_the_tunnel
+
+OPENING_SECONDS = 10
+"""How long a connection that no request waits for may take to open."""
 
 TURNS = 2
 """The turns of the event loop in which it reads what has arrived: one to notice it, one to read it."""
@@ -130,15 +134,19 @@ class Connector(aiohttp.TCPConnector):
 
     Args:
         limit: The maximum number of connections.
+        expected: How many requests there will be at once, soon after the first answer. Over TLS, their connections are
+            opened beside the first one: that takes two or three round trips.
     """
 
-    def __init__(self, limit: int) -> None:
+    def __init__(self, limit: int, expected: int = 1) -> None:
         super().__init__(limit=limit)
         self._home = Home.here()
         self.exchanges: WeakKeyDictionary[aiohttp.ClientRequest, OwnExchange] = WeakKeyDictionary()
         """The exchange of each request."""
         self._used: WeakSet[ResponseHandler] = WeakSet()
         self._distrusted: WeakSet[ResponseHandler] = WeakSet()
+        self._ahead = expected - 1
+        self._opening: list[asyncio.Task[None]] = []
 
     def __del__(self, *arguments: Any) -> None:
         if self._home.is_this_process:
@@ -155,6 +163,9 @@ class Connector(aiohttp.TCPConnector):
         timeout: aiohttp.ClientTimeout,  # noqa: ASYNC109 - aiohttp's name
     ) -> Connection:
         """Return a new connection, or a pooled one on which nothing came while it was idle."""
+        if self._ahead and req.url.scheme == "https" and not req.proxy:
+            ahead, self._ahead = self._ahead, 0
+            self._opening = [self._loop.create_task(self._open(req, timeout)) for _ in range(ahead)]
         while True:
             connection = await super().connect(req, traces, timeout)
             protocol = connection.protocol
@@ -165,6 +176,23 @@ class Connector(aiohttp.TCPConnector):
                 self.exchanges[req].carry(protocol, reused=reused)
                 return connection
             connection.close()
+
+    async def close(self, *, abort_ssl: bool = False) -> None:
+        """Close all connections, and give up those that are being opened."""
+        for task in self._opening:
+            task.cancel()
+        await super().close(abort_ssl=abort_ssl)
+        await asyncio.gather(*self._opening, return_exceptions=True)
+
+    async def _open(self, req: aiohttp.ClientRequest, timeout: aiohttp.ClientTimeout) -> None:  # noqa: ASYNC109 - as above
+        """Open a connection, and leave it in the pool."""
+        # A failure is not told: the requests meet it, too, and count their attempts.
+        with contextlib.suppress(aiohttp.ClientError, OSError):
+            async with asyncio.timeout(OPENING_SECONDS):
+                connection = await super().connect(req, [], timeout)
+            assert connection.protocol is not None  # noqa: S101 - it was opened right now
+            self._used.add(connection.protocol)  # It is as old as any when a request takes it.
+            connection.release()
 
     async def _is_sound(self, connection: Connection, protocol: ResponseHandler) -> bool:
         try:

@@ -25,6 +25,8 @@ class Fetcher:
     """How many pages a walk may have in flight."""
     pause_gc: bool
     """Whether walks pause the garbage collector while they build a page."""
+    expected: int | None = attrs.field(init=False, default=None)
+    """How many tasks the list had last; `None` if nobody knows, or the server did not answer as it was asked."""
     closing: asyncio.Event = attrs.field(init=False, factory=asyncio.Event)
     """Set when the client is closed."""
     _loop: asyncio.AbstractEventLoop | None = attrs.field(init=False, default=None)
@@ -44,6 +46,11 @@ class Fetcher:
                 "create the client inside the coroutine that it runs"
             )
             raise self.recorder.name(ConfigurationError(problem))
+
+    def prepare(self, pages: int) -> None:
+        """Expect that many pages, if nothing was fetched yet, so that there are connections for them in time."""
+        if self._loop is None:
+            self._transport.expect(min(pages, self.concurrency))
 
     async def fetch(self, request: PageRequest) -> Page | Exception:
         """Fetch a page; return the error if that failed."""

@@ -64,6 +64,11 @@ class Page:
         self.build()
         return cast("Sequence[Entry]", self._entries)
 
+    @property
+    def is_as_asked(self) -> bool:
+        """Whether it has as many items as the request and the total let expect."""
+        return len(self.entries) == min(self.request.limit, max(0, self.total - self.request.offset))
+
     def position(self, index: int, *, desc: bool) -> int:
         """Return the offset, in the list of that direction, of the entry at this index."""
         return self.request.offset + index if desc is self.request.desc else max(0, self.total - 1 - index)

@@ -112,6 +112,7 @@ class PageIterator(Pages):
 
     async def _walk_on(self) -> TaskPage | None:
         """Return the next page with a task in it; `None` at the end."""
+        self._fetcher.prepare(self._walk.pages_foreseen)
         while not self._ended:
             unwrap(self._take_failure())
             self._fetcher.check_usable()
@@ -148,6 +149,7 @@ class PageIterator(Pages):
         reseeks, desc, warned = self._walk.reseeks, self._walk.desc, self._walk.warning
         with self._collector.paused():
             page.build()
+        self._fetcher.expected = page.total if page.is_as_asked else None
         news = self._walk.receive(page)
         if self._walk.warning and not warned:
             self._fetcher.recorder.record_incomplete(self._walk.warning)

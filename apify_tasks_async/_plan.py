@@ -28,7 +28,16 @@ class Mode(Enum):
 class Plan:
     """The requests of a walk: those in flight, and the place to go on from."""
 
-    def __init__(self, *, desc: bool, offset: int, limit: int | None, page_size: int, after: Bookmark | None) -> None:
+    def __init__(
+        self,
+        *,
+        desc: bool,
+        offset: int,
+        limit: int | None,
+        page_size: int,
+        after: Bookmark | None,
+        expected: int | None,
+    ) -> None:
         self.desc = desc
         self.finished = False
         self.bookmark = after
@@ -37,7 +46,8 @@ class Plan:
         self._mode = Mode.ADJOIN
         self._queue: tuple[PageRequest, ...] = ()
         self._position = offset  # the place to ask for next
-        self._one_at_a_time = True  # whether nothing more is asked for before the next page with news
+        self._expected = 0 if expected is None else expected  # how long the list seems to be, before the first answer
+        self._one_at_a_time = expected is None  # whether nothing more is asked for before the next page with news
         self._cut = False  # whether the page before `_position` had fewer items than it could have
         self._page_size = PageSize(page_size, said=page_size)
         self._totals = Totals()
@@ -64,7 +74,9 @@ class Plan:
             return False
         if self._standstill.other_end is not OtherEnd.UNSEEN:  # the next page with news may be the last but one
             return False
-        return self._wanted() > 0 and self._position + self._overlap < self._totals.last
+        # How a bracketed walk ends depends on the answer before.
+        rest = self._page_size.size if self._mode is Mode.BRACKET and not self._totals.known else 0
+        return self._wanted() > 0 and self._position + self._overlap + rest < self._length
 
     def _plan(self) -> None:
         """Ask for the page at the position, or in place of the last page for the other end."""
@@ -94,6 +106,16 @@ class Plan:
 
     def _is_other_end(self, request: PageRequest) -> bool:
         return request.desc is not self.desc
+
+    @property
+    def pages_foreseen(self) -> int:
+        """How many pages the walk may take, before anything is known of the list. After a bookmark: one."""
+        tasks = MAX_LIMIT * MAX_LIMIT if self._remaining is None else self._remaining
+        return 1 if self.bookmark else -(-tasks // self._page_size.asked)
+
+    @property
+    def _length(self) -> int:
+        return self._totals.last if self._totals.known else self._expected
 
     @property
     def _limit(self) -> int:

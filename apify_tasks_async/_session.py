@@ -30,6 +30,9 @@ class BorrowedSession:
         here = getattr(self._session, "_loop", None) is asyncio.get_running_loop()
         return self._session if here else None
 
+    def expect(self, requests: int) -> None:
+        """Leave it to the session how it opens connections."""
+
     def begin(self) -> Exchange:
         """Begin to exchange a request for a response."""
         return BorrowedExchange(self._pool)
@@ -49,6 +52,7 @@ class OwnSession:
     def __init__(self, connections: int, origin: str) -> None:
         self._connections = connections
         self._origin = origin
+        self._expected = 1
         self._session: aiohttp.ClientSession | None = None
         self._closing = asyncio.Lock()
 
@@ -60,7 +64,7 @@ class OwnSession:
     def opened(self) -> aiohttp.ClientSession:
         """Return the session."""
         if self._session is None:
-            self._connector = Connector(self._connections)
+            self._connector = Connector(self._connections, self._expected)
             self._session = aiohttp.ClientSession(
                 connector=self._connector,
                 # The API needs no cookies. With trust_env a netrc would replace the token.
@@ -72,6 +76,10 @@ class OwnSession:
             # The finalizer holds the session, so the garbage collector cannot collect the session first.
             weakref.finalize(self, _close_unclosed, self._session, self._origin, Home.here())
         return self._session
+
+    def expect(self, requests: int) -> None:
+        """Open that many connections beside that of the first request."""
+        self._expected = requests
 
     def begin(self) -> Exchange:
         """Begin to exchange a request for a response."""
@@ -86,6 +94,9 @@ class OwnSession:
 
 class SharedSession(OwnSession):
     """A session of our own that many clients use."""
+
+    def expect(self, requests: int) -> None:
+        """Open connections when they are needed: of many accounts, most have one page."""
 
     async def close(self) -> None:
         """Leave it open for the other clients."""

@@ -83,6 +83,10 @@ class Transport:
         tunnel = self._proxy is None or self._url.scheme == "https"
         return read_proxy_failure(error, request, self._redactor, self._proxy, tunnel=tunnel)
 
+    def expect(self, requests: int) -> None:
+        """Let a session of our own open that many connections at once, beside the one of the first request."""
+        self._session.expect(requests)
+
     async def close(self) -> None:
         """Close the session if it is our own. The connections are closed before it waits for anything."""
         await self._session.close()

@@ -66,6 +66,16 @@ class Walk(Plan):
 
     All attributes are immutable values: a shallow copy is a snapshot of the walk.
 
+    Args:
+        desc: The direction.
+        offset: How many tasks to skip.
+        limit: The maximum number of tasks.
+        page_size: The maximum number of tasks in one request.
+        exact: Whether to prove that nothing is missing.
+        after: The place to continue from.
+        expected: How many tasks the list seems to have. Then several pages are asked for at once from the start. An
+            expectation that is wrong costs requests, or time, and changes nothing in what is delivered.
+
     Attributes:
         desc: The direction.
         finished: Whether everything was delivered that the walk was asked for.
@@ -83,6 +93,7 @@ class Walk(Plan):
         page_size: int = MAX_LIMIT,
         exact: bool = False,
         after: Bookmark | None = None,
+        expected: int | None = None,
     ) -> None:
         check_boolean("desc", desc)
         check_boolean("exact", exact)
@@ -92,7 +103,7 @@ class Walk(Plan):
             check_integer("limit", limit, minimum=1)
         if after is not None:
             check_bookmark(after, offset=offset, desc=desc)
-        super().__init__(desc=desc, offset=offset, limit=limit, page_size=page_size, after=after)
+        super().__init__(desc=desc, offset=offset, limit=limit, page_size=page_size, after=after, expected=expected)
         self.reseeks = 0
         self.warning: str | None = None
         self._exact = exact

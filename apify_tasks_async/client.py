@@ -94,7 +94,8 @@ class TasksClient:
             `pydantic.SecretStr`. By default, the environment variable `APIFY_TOKEN`.
         base_url: The URL of the API, without `/v2`. By default, `APIFY_API_BASE_URL`, else https://api.apify.com.
         session: An aiohttp session to borrow. It is never closed, and its own settings apply.
-        concurrency: The maximum number of pages in flight, of all walks together.
+        concurrency: The maximum number of pages in flight, of all walks together. If the first walk may take several
+            pages, it opens as many connections with its first request (https only, and not in a borrowed session).
         rate_limit: The maximum number of requests in any second. If the server's `X-RateLimit-Limit` is lower, it
             applies. Below 1: one request in `1 / rate_limit` seconds. `None`: no limit until the server refuses a
             request. A refusal halves the rate of the whole client; then the rate doubles every five seconds until it is
@@ -330,7 +331,15 @@ class TasksClient:
             ...     async with client.iter_pages(page_size=100) as pages:
             ...         return [page.total async for page in pages]
         """
-        walk = Walk(desc=desc, offset=offset, limit=limit, page_size=page_size, exact=exact, after=after)
+        walk = Walk(
+            desc=desc,
+            offset=offset,
+            limit=limit,
+            page_size=page_size,
+            exact=exact,
+            after=after,
+            expected=self._fetcher.expected,
+        )
         _check_on_invalid(on_invalid)
         return PageIterator(self._fetcher, walk, on_invalid)
 

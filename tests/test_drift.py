@@ -29,6 +29,7 @@ class ExactWalk(RuleBasedStateMachine):
         limit=st.none() | st.integers(1, 100),
         unsaid=st.sampled_from([1000, 1000, 1000, 20, 8, 3]),
         honest=BOTH,
+        expected=st.none() | st.integers(0, 150),
     )
     def begin(
         self,
@@ -40,6 +41,7 @@ class ExactWalk(RuleBasedStateMachine):
         limit: int | None,
         unsaid: int,
         honest: bool,
+        expected: int | None,
     ) -> None:
         """Begin to walk a list."""
         self.list = TaskList()
@@ -52,7 +54,7 @@ class ExactWalk(RuleBasedStateMachine):
         self.drifted = False
         self.lived_throughout = {task.id: task.created_at for task in self.list.tasks}
         self.limit = limit
-        walk = self.walk_type(desc=desc, page_size=page_size, limit=limit, exact=True)
+        walk = self.walk_type(desc=desc, page_size=page_size, limit=limit, exact=True, expected=expected)
         self.reader = Reader(walk, window=window)
 
     @rule(count=st.integers(1, 6), tick=st.integers(0, 1), age=st.sampled_from([0, 0, 0, 1, 5, 100]))

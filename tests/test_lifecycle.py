@@ -27,8 +27,8 @@ def gate(monkeypatch: pytest.MonkeyPatch) -> asyncio.Event:
     gate = asyncio.Event()
     close = aiohttp.TCPConnector.close
 
-    async def slowly(connector: aiohttp.TCPConnector) -> None:
-        await close(connector)
+    async def slowly(connector: aiohttp.TCPConnector, **options: Any) -> None:
+        await close(connector, **options)
         await gate.wait()
 
     monkeypatch.setattr(aiohttp.TCPConnector, "close", slowly)

@@ -84,15 +84,24 @@ def at(*offsets: int) -> Callable[[Page], bool]:
     desc=st.booleans(),
     window=st.integers(1, 8),
     tick=st.sampled_from([1, 1000]),
+    expectation=st.none() | st.integers(0, 150),
 )
 def test_a_quiet_list_is_walked_like_a_slice(
-    count: int, offset: int, limit: int | None, page_size: int, exact: bool, desc: bool, window: int, tick: int
+    count: int,
+    offset: int,
+    limit: int | None,
+    page_size: int,
+    exact: bool,
+    desc: bool,
+    window: int,
+    tick: int,
+    expectation: int | None,
 ) -> None:
-    """Offset, limit and direction mean what they mean for a slice, in both kinds of walk."""
+    """Offset, limit and direction mean what they mean for a slice, in both kinds, whatever the walk expects."""
     list_ = tasks(count, tick=tick)
     expected = list(reversed(list_.tasks)) if desc else list_.tasks
     expected = expected[offset:] if limit is None else expected[offset : offset + limit]
-    walk = Walk(desc=desc, offset=offset, limit=limit, page_size=page_size, exact=exact)
+    walk = Walk(desc=desc, offset=offset, limit=limit, page_size=page_size, exact=exact, expected=expectation)
     assert expected == read_all(walk, list_, window=window).delivered
 
 
@@ -123,6 +132,41 @@ def test_an_exact_walk_of_one_page_costs_two_requests(count: int, tick: int) -> 
     reader = read_all(Walk(exact=True), list_)
     assert list_.tasks == reader.delivered
     assert [0, "end"] == reader.offsets
+
+
+@BOTH
+@pytest.mark.parametrize("count", [0, 1, 999, 1000, 1001, 1991, 1992, 1993, 2500, 2984, 20_000])
+@pytest.mark.parametrize("limit", [None, 1001])
+def test_a_list_as_expected_costs_no_request_more(count: int, exact: bool, limit: int | None) -> None:
+    """A walk that expects the length of the list asks for the same pages, and for as many as may be at once."""
+    list_ = tasks(count)
+    new = Reader(Walk(exact=exact, limit=limit), window=8)
+    again = Reader(Walk(exact=exact, limit=limit, expected=count), window=8)
+    for reader in (new, again):
+        reader.finish(list_.answer)
+    assert new.delivered == again.delivered
+    assert sorted(new.offsets, key=str) == sorted(again.offsets, key=str)
+
+
+@pytest.mark.parametrize(
+    ("options", "at_once"),
+    [
+        ({"expected": None}, 1),
+        ({"expected": 0}, 1),
+        ({"expected": 1000}, 1),
+        ({"expected": 1001}, 2),
+        ({"expected": 20_000}, 8),
+        ({"expected": 20_000, "limit": 1001}, 2),
+        ({"expected": 20_000, "offset": 19_500}, 1),
+        ({"expected": 1000, "exact": True}, 1),
+        ({"expected": 2500, "exact": True}, 2),  # whether the other end shows the rest depends on the second
+        ({"expected": 20_000, "exact": True}, 8),
+        ({"expected": 20_000, "after": page_bookmark(make_page(PageRequest(0, 1, desc=False), tasks(1).tasks, 1))}, 1),
+    ],
+)
+def test_an_expected_list_is_asked_for_at_once(options: dict[str, Any], at_once: int) -> None:
+    """The pages that are sure to be needed go out together, except after a bookmark: often there is little new."""
+    assert at_once == len(Walk(**options).requests(8))
 
 
 def test_the_first_page_goes_alone() -> None:

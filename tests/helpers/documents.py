@@ -68,10 +68,10 @@ def page_document(*items: Any, **changes: Any) -> dict[str, Any]:
     return {"data": data | changes}
 
 
-def page_bytes(tasks: Sequence[Task], *, offset: int = 0, limit: int = 1000) -> bytes:
-    """Return the response with that page of a list."""
+def page_bytes(tasks: Sequence[Task], *, offset: int = 0, limit: int = 1000, desc: bool = False) -> bytes:
+    """Return the response with that page of a list; `desc` is what it says of its order."""
     items = converter.unstructure(list(tasks[offset : offset + limit]))
-    return json.dumps(page_document(*items, total=len(tasks), offset=offset, limit=limit)).encode()
+    return json.dumps(page_document(*items, total=len(tasks), offset=offset, limit=limit, desc=desc)).encode()
 
 
 json_values = st.recursive(

@@ -59,6 +59,8 @@ class Config:
     exact: bool = True
     offset: int = 0
     limit: int | None = None
+    expected: int | None = None
+    """How many tasks the walk expects."""
     changes: int = 0
     """How often the list changes."""
     resumes: int = 0
@@ -150,7 +152,12 @@ def task_of(row: Row) -> Task:
 def begin(config: Config, walk_type: type[Walk]) -> State:
     """Return the state before the first answer."""
     walk = walk_type(
-        page_size=config.page, desc=config.desc, exact=config.exact, offset=config.offset, limit=config.limit
+        page_size=config.page,
+        desc=config.desc,
+        exact=config.exact,
+        offset=config.offset,
+        limit=config.limit,
+        expected=config.expected,
     )
     version = tuple((moment, number) for number, moment in enumerate(config.moments))
     budget = Budget(config.changes, config.resumes, config.cuts, config.beside, config.doubles)
