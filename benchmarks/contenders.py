@@ -12,7 +12,7 @@ import aiohttp
 import msgspec
 from apify_client import ApifyClientAsync
 from bodies import PAGE
-from decoders import Decoder, decode_plain, decode_structs
+from decoders import Decoder, decode_dictionaries, decode_plain, decode_structs
 
 from apify_tasks_async import TasksClient
 
@@ -87,6 +87,12 @@ async def stock_cattrs(url: str) -> AsyncIterator[AsyncIterator[Any]]:
 
 
 @asynccontextmanager
+async def dictionaries(url: str) -> AsyncIterator[AsyncIterator[Any]]:
+    """The same concurrency, and orjson's dictionaries as they are, with nothing checked."""
+    yield decoded(url, decode_dictionaries)
+
+
+@asynccontextmanager
 async def typed_floor(url: str) -> AsyncIterator[AsyncIterator[Any]]:
     """The same concurrency, decoded into msgspec structs: the lower bound for typed tasks."""
     yield decoded(url, decode_structs)
@@ -99,11 +105,15 @@ async def transfer_floor(url: str) -> AsyncIterator[AsyncIterator[Any]]:
 
 
 FLOOR = "transfer floor"
+UNTYPED = {FLOOR, "dictionaries"}
+"""What these yield has no attributes."""
+
 CONTENDERS: dict[str, Contender] = {
     "ours": ours(),
     "ours, exact": ours(exact=True),
     "official client": official,
     "stock cattrs": stock_cattrs,
+    "dictionaries": dictionaries,
     "typed floor": typed_floor,
     FLOOR: transfer_floor,
 }

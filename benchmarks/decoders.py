@@ -9,6 +9,7 @@ from typing import Any
 
 import attrs
 import msgspec
+import orjson
 from apify_client._models import ListOfTasksResponse
 from cattrs.gen import make_dict_structure_fn, override
 from cattrs.preconf.orjson import make_converter
@@ -89,6 +90,12 @@ for _model in (PlainStats, PlainTask):
 def decode_plain(body: bytes) -> Sequence[Any]:
     """Decode with orjson and a stock cattrs converter; unknown fields dropped."""
     return _converter.loads(body, PlainEnvelope).data.items
+
+
+def decode_dictionaries(body: bytes) -> Sequence[Any]:
+    """Decode with orjson only."""
+    items: list[Any] = orjson.loads(body)["data"]["items"]
+    return items
 
 
 class StructStats(msgspec.Struct, rename="camel"):

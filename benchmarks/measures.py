@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import os
 import resource
 import subprocess
 import sys
@@ -17,7 +18,7 @@ from typing import Any
 
 import attrs
 import pyperf
-from contenders import CONTENDERS, FLOOR, TOKEN, Contender
+from contenders import CONTENDERS, FLOOR, TOKEN, UNTYPED, Contender
 from server import Counts, Server
 from watch import Watch
 
@@ -65,9 +66,9 @@ def race(contenders: Mapping[str, Contender], url: str, rounds: int) -> dict[str
     expected: list[Any] | None = None
     for round_ in range(rounds + 1):
         for name, taken in samples.items():
-            sample, keys = asyncio.run(_walk(contenders[name], url, tasks=name != FLOOR))
+            sample, keys = asyncio.run(_walk(contenders[name], url, tasks=name not in UNTYPED))
             expected = expected or keys
-            if name != FLOOR and keys != expected:
+            if name not in UNTYPED and keys != expected:
                 raise SystemExit(f"{name} did not list the same tasks as the others")
             if round_:
                 taken.append(sample)
@@ -91,12 +92,20 @@ def limited(server: Server, pages: int, allowed: int, rounds: int) -> tuple[floa
     return median(walls), Counts(sum(each.requests for each in counts), sum(each.refused for each in counts))
 
 
-async def first_task(url: str, rounds: int) -> tuple[float, float]:
-    """Return the time to the first task of a walk, and of a single page, both on an open connection."""
+async def first_task(url: str, rounds: int, *, known: bool) -> tuple[float, float]:
+    """Return the time to the first task of a walk, and of a single page, both on an open connection.
+
+    Args:
+        url: Where the list is.
+        rounds: How many times to measure.
+        known: Whether the client has walked through the list before, and so asks for several pages at once.
+    """
     firsts, pages = [], []
-    async with TasksClient(TOKEN, base_url=url, rate_limit=None) as client:
-        for _ in range(rounds + 1):
-            await client.list_tasks()  # connects again, since the end of a walk closes all connections
+    for _ in range(rounds + 1):
+        async with TasksClient(TOKEN, base_url=url, rate_limit=None) as client:
+            if known:
+                await _drain(client.iter_tasks())
+            await client.list_tasks()
             start = time.perf_counter()
             await client.list_tasks()
             pages.append(time.perf_counter() - start)
@@ -106,6 +115,18 @@ async def first_task(url: str, rounds: int) -> tuple[float, float]:
             firsts.append(time.perf_counter() - start)
             await tasks.aclose()
     return median(firsts[1:]), median(pages[1:])
+
+
+def secure_walks(server: Server, tasks: int, rounds: int) -> tuple[float, float]:
+    """Return the wall times over TLS of a client's first walk, and of its second."""
+    command = [sys.executable, str(HERE / "handshakes.py"), server.url(tasks, secure=True)]
+    environment = os.environ | {"SSL_CERT_FILE": server.authority}
+    samples = []
+    for _ in range(rounds + 1):
+        output = subprocess.run(command, stdout=subprocess.PIPE, check=True, text=True, env=environment).stdout
+        samples.append([float(line) for line in output.split()])
+    first, second = (median(times) for times in zip(*samples[1:], strict=True))
+    return first, second
 
 
 def longest_block(contenders: Mapping[str, Contender], url: str, rounds: int) -> dict[str, float]:

@@ -18,8 +18,8 @@ import attrs
 from chart import Curves, draw
 from contenders import CONTENDERS, RIVALS
 from measures import race
-from rows import FULL, LATENCY, QUICK, Figures, Sizes, all_rows, take_figures
-from server import Server, running_server
+from rows import FULL, QUICK, Figures, Sizes, all_rows, take_figures
+from server import LATENCY, Server, running_server
 from table import Cells, Row, between_markers, markdown, plain, target_cells
 
 HERE = Path(__file__).parent

@@ -1,7 +1,8 @@
 """A server that makes each answer once and keeps it, so that the measurements show the client.
 
 The path says what to serve: `/{tasks}/{latency in ms}/{requests allowed per second, 0 for any}`. `/counts` returns the
-number of requests since its last call. The server prints its address, and runs until its standard input is closed.
+number of requests since its last call. The server prints its address, and that of a long wire to it over TLS. It
+runs until its standard input is closed.
 """
 
 from __future__ import annotations
@@ -11,18 +12,26 @@ import asyncio
 import gzip
 import json
 import os
+import ssl
 import subprocess
 import sys
+import tempfile
 import time
 import urllib.request
 from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache
+from pathlib import Path
 
 import attrs
+import trustme
 from aiohttp import web
 from bodies import PAGE, page_body
+from wire import long_wire
+
+LATENCY = 50
+"""The default latency: milliseconds from a request to its answer."""
 
 REFUSAL = {"error": {"type": "rate-limit-exceeded", "message": "You have exceeded the rate limit."}}
 
@@ -37,19 +46,24 @@ class Counts:
 
 @attrs.frozen
 class Server:
-    """The address of the running server."""
+    """The addresses of the running server."""
 
     address: str
+    secure: str
+    """Over TLS, through a wire whose round trip takes `LATENCY` milliseconds."""
+    authority: str
+    """The file of the authority that vouches for it."""
 
-    def url(self, tasks: int, *, latency: int = 0, allowed: int = 0) -> str:
+    def url(self, tasks: int, *, latency: int = 0, allowed: int = 0, secure: bool = False) -> str:
         """Return the base URL of a list.
 
         Args:
             tasks: How many there are.
             latency: Milliseconds from a request to its answer.
             allowed: The most requests per second that the server accepts; 0 for any number.
+            secure: Whether it is reached over TLS, through the long wire.
         """
-        return f"{self.address}/{tasks}/{latency}/{allowed}"
+        return f"{self.secure if secure else self.address}/{tasks}/{latency}/{allowed}"
 
     def counts(self) -> Counts:
         """Return the counts since the last call, and reset them."""
@@ -62,13 +76,16 @@ def running_server() -> Iterator[Server]:
     """Run the server on the second available core, and keep this process on the first."""
     cores = sorted(os.sched_getaffinity(0))
     os.sched_setaffinity(0, cores[:1])
-    command = [sys.executable, __file__, "--core", str(cores[:2][-1])]
-    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
-        try:
-            assert process.stdout is not None
-            yield Server(process.stdout.readline().strip())
-        finally:
-            process.communicate()
+    with tempfile.TemporaryDirectory() as folder:
+        authority = str(Path(folder, "authority.pem"))
+        command = [sys.executable, __file__, "--core", str(cores[:2][-1]), "--authority", authority]
+        with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+            try:
+                assert process.stdout is not None
+                plain, secure = process.stdout.readline().split()
+                yield Server(plain, secure, authority)
+            finally:
+                process.communicate()
 
 
 @cache
@@ -117,7 +134,16 @@ class Api:
         return True
 
 
-async def serve() -> None:
+def certified(authority: str) -> ssl.SSLContext:
+    """Return the TLS context of this machine, and write the authority that vouches for it to a file."""
+    issuer = trustme.CA()
+    issuer.cert_pem.write_to_path(authority)
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    issuer.issue_cert("127.0.0.1").configure_cert(context)
+    return context
+
+
+async def serve(authority: str) -> None:
     """Serve until standard input is closed."""
     api = Api()
     app = web.Application()
@@ -125,11 +151,12 @@ async def serve() -> None:
     app.router.add_get("/{tasks}/{latency}/{allowed}/v2/actor-tasks", api.answer)
     runner = web.AppRunner(app, access_log=None)
     await runner.setup()
-    site = web.TCPSite(runner, "127.0.0.1", 0)
-    await site.start()
-    host, port = runner.addresses[0][:2]
-    print(f"http://{host}:{port}", flush=True)
-    await asyncio.to_thread(sys.stdin.read)
+    for context in (None, certified(authority)):
+        await web.TCPSite(runner, "127.0.0.1", 0, ssl_context=context).start()
+    plain, secure = (address[1] for address in runner.addresses)
+    async with await long_wire(secure, LATENCY / 2000) as wire:
+        print(f"http://127.0.0.1:{plain} https://127.0.0.1:{wire.sockets[0].getsockname()[1]}", flush=True)
+        await asyncio.to_thread(sys.stdin.read)
     await runner.cleanup()
 
 
@@ -137,9 +164,10 @@ def main() -> None:
     """Run the server."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--core", type=int, required=True)
+    parser.add_argument("--authority", required=True)
     arguments = parser.parse_args()
     os.sched_setaffinity(0, {arguments.core})
-    asyncio.run(serve())
+    asyncio.run(serve(arguments.authority))
 
 
 if __name__ == "__main__":
