@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections import Counter
 from typing import Any
 from weakref import WeakKeyDictionary, WeakSet
 
@@ -42,10 +42,9 @@ class Exchange(ABC):
         """Whether its failure says nothing about the server: an old connection may have been dead already."""
         return self.reused and not self.answered
 
-    @property
     @abstractmethod
-    def middlewares(self) -> Sequence[aiohttp.ClientMiddlewareType] | None:
-        """Those to send the request with; `None`: the session's own."""
+    def options(self) -> dict[str, Any]:
+        """Return the arguments of `ClientSession.get` that decide about the connection."""
 
     def answer(self) -> None:
         """Record that a response has begun."""
@@ -61,29 +60,45 @@ class Exchange(ABC):
 
 
 class BorrowedPool:
-    """What is known of the connections of a borrowed session: how many of them may be idle after our requests."""
+    """What is known of the connections of a borrowed session.
 
-    idle = 0
+    Args:
+        host: The host of the API.
+    """
+
+    def __init__(self, host: str) -> None:
+        self.idle: Counter[str | None] = Counter()
+        """How many may be idle after our requests, by `server_hostname`."""
+
+        self.server_hostname: str | None = None
+        """Whom TLS asks for: the host, said or not. aiohttp pools its connections by this, also without TLS."""
+
+        self._host = host
+
+    def leave(self, server_hostname: str | None) -> None:
+        """Use no connection of that name for now, since one was dead: with the other name, aiohttp opens new ones."""
+        if server_hostname == self.server_hostname:
+            self.server_hostname = self._host if server_hostname is None else None
 
 
 class BorrowedExchange(Exchange):
     """One request over a connection that a borrowed session chooses."""
 
     def __init__(self, pool: BorrowedPool) -> None:
-        super().__init__(reused=pool.idle > 0)
         self._pool = pool
-        self._pool.idle -= self.reused
+        self._server_hostname = pool.server_hostname
+        super().__init__(reused=pool.idle[self._server_hostname] > 0)
+        pool.idle[self._server_hostname] -= self.reused
 
-    @property
-    def middlewares(self) -> None:
-        return None  # so the session's own apply
+    def options(self) -> dict[str, Any]:
+        return {} if self._server_hostname is None else {"server_hostname": self._server_hostname}
 
     def answer(self) -> None:
         super().answer()
-        self._pool.idle += 1  # soon: aiohttp does not tell when
+        self._pool.idle[self._server_hostname] += 1  # soon: aiohttp does not tell when
 
     def fail(self) -> None:
-        pass  # The session has dropped the connection.
+        self._pool.leave(self._server_hostname)
 
     def discard(self) -> None:
         pass  # The session keeps it: nothing public tells which connection it was.
@@ -96,8 +111,7 @@ class OwnExchange(Exchange):
         super().__init__(reused=False)
         self._connector = connector
 
-    @property
-    def middlewares(self) -> Sequence[aiohttp.ClientMiddlewareType]:
+    def options(self) -> dict[str, Any]:
         # A function, not a method: what mocks aiohttp in tests makes deep copies of the arguments of a request.
         async def send_once(
             request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType
@@ -113,7 +127,7 @@ class OwnExchange(Exchange):
                 failure.is_before_the_tunnel = is_before_the_tunnel(error)
             raise failure
 
-        return (send_once,)
+        return {"middlewares": (send_once,)}
 
     def carry(self, protocol: ResponseHandler, *, reused: bool) -> None:
         """Record the connection that was chosen."""

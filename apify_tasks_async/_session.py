@@ -13,11 +13,16 @@ from apify_tasks_async._home import Home
 
 
 class BorrowedSession:
-    """A session that belongs to the user: it is never closed, and its own settings apply."""
+    """A session that belongs to the user: it is never closed, and its own settings apply.
 
-    def __init__(self, session: aiohttp.ClientSession) -> None:
+    Args:
+        session: The session.
+        host: The host of the API.
+    """
+
+    def __init__(self, session: aiohttp.ClientSession, host: str) -> None:
         self._session = session
-        self._pool = BorrowedPool()
+        self._pool = BorrowedPool(host)
 
     @property
     def closed(self) -> bool:
@@ -109,9 +114,9 @@ class SharedSession(OwnSession):
 Session = BorrowedSession | OwnSession
 
 
-def as_session(session: aiohttp.ClientSession | SharedSession | None) -> Session | None:
-    """Return what sends over a session that the client did not open."""
-    return BorrowedSession(session) if isinstance(session, aiohttp.ClientSession) else session
+def as_session(session: aiohttp.ClientSession | SharedSession | None, host: str) -> Session | None:
+    """Return what sends to the host over a session that the client did not open."""
+    return BorrowedSession(session, host) if isinstance(session, aiohttp.ClientSession) else session
 
 
 def _close_unclosed(session: aiohttp.ClientSession, origin: str, home: Home) -> None:

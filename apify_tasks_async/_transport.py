@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import Mapping
-from typing import Any
 
 import aiohttp
 from yarl import URL
@@ -114,9 +113,9 @@ class Transport:
         self, request: PageRequest, timer: asyncio.Timeout, session: aiohttp.ClientSession, exchange: Exchange
     ) -> Response | ApifyTasksError:
         headers = dict(self._headers)
-        options: dict[str, Any] = {}
+        options = exchange.options()
         if self._proxy is not None:
-            options = {"proxy": self._proxy.url, "proxy_headers": self._proxy.headers()}
+            options |= {"proxy": self._proxy.url, "proxy_headers": self._proxy.headers()}
             if self._url.scheme == "http":  # No tunnel, so the proxy reads the request itself.
                 headers |= self._proxy.headers()
         if not session.auto_decompress:
@@ -127,7 +126,6 @@ class Transport:
             headers=headers,
             allow_redirects=False,
             raise_for_status=False,
-            middlewares=exchange.middlewares,
             **options,
         ) as response:
             exchange.answer()

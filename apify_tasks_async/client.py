@@ -187,7 +187,7 @@ class TasksClient:
             token,
             redactor,
             self._recorder,
-            as_session(session) or OwnSession(concurrency, self._base_url),
+            as_session(session, url.raw_host or "") or OwnSession(concurrency, self._base_url),
             max_body_bytes=max_body_bytes,
             headers=added,
             proxy=via,

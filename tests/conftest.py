@@ -5,12 +5,15 @@ import gc
 import importlib
 import inspect
 import os
+import ssl
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any
 
+import aiohttp.connector
 import pytest
 import pytest_asyncio
+from helpers.faults import authority
 from helpers.support import MakeClient
 from helpers.virtual_time import VirtualTimeLoop
 from hypothesis import settings
@@ -132,3 +135,11 @@ async def make_client(api: FakeApify) -> AsyncIterator[MakeClient]:
 def client(make_client: MakeClient) -> TasksClient:
     """Return a client of that API."""
     return make_client()
+
+
+@pytest.fixture
+def trusted_authority(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let aiohttp trust the authority of the tests, as if the system did."""
+    context = ssl.create_default_context()
+    authority().configure_trust(context)
+    monkeypatch.setattr(aiohttp.connector, "_SSL_CONTEXT_VERIFIED", context)

@@ -9,6 +9,7 @@ from typing import Any
 import aiohttp
 import pytest
 from helpers.documents import page_bytes
+from helpers.faults import tls_of
 from helpers.raw_server import RawServer, Reply, Then, message
 from helpers.support import client_of, until
 
@@ -50,6 +51,7 @@ async def session_of(*, own: bool) -> AsyncIterator[dict[str, Any]]:
             yield {"session": session}
 
 
+trusted = pytest.mark.usefixtures("trusted_authority")
 own_and_borrowed = pytest.mark.parametrize("own", [True, False], ids=["own session", "borrowed session"])
 
 
@@ -147,14 +149,34 @@ class TestDeadPool:
         # aiohttp sends a request of a borrowed session again by itself, once.
         assert client.stats.reconnects >= own
 
-    async def test_forgotten_costs_a_round_trip(self) -> None:
-        """However many connections are dead, the next request meets one of them."""
-        async with RawServer(slowly(page, 0.01)) as server, client_of(server, concurrency=16) as client:
+    @own_and_borrowed
+    async def test_forgotten_costs_a_round_trip(self, *, own: bool) -> None:
+        """However many connections are dead, the next request meets one of them, and two if aiohttp resends it."""
+        async with (
+            RawServer(slowly(page, 0.01)) as server,
+            session_of(own=own) as options,
+            client_of(server, concurrency=16, **options) as client,
+        ):
             await client.all_tasks(page_size=20)
             assert server.open > 8
             server.forget()
             await client.count()
-        assert 1 == server.resets
+        assert (1 if own else 2) == server.resets
+        assert 0 == client.stats.retries
+
+    @trusted
+    async def test_forgotten_over_tls(self) -> None:
+        """The new connections of a borrowed session are made for the same host, also if it is called by its name."""
+        async with (
+            RawServer(slowly(page, 0.01), tls=tls_of("localhost")) as server,
+            aiohttp.ClientSession() as session,
+            client_of(server, base_url=server.url.replace("127.0.0.1", "localhost"), session=session) as client,
+        ):
+            await client.all_tasks(page_size=20)
+            server.forget()
+            assert TASKS == await client.all_tasks(page_size=20)
+        assert server.resets >= 2
+        assert 0 == client.stats.retries
 
     @own_and_borrowed
     @pytest.mark.parametrize("concurrency", [1, 8, 16])

@@ -2,13 +2,11 @@
 
 import asyncio
 import re
-import ssl
 
 import aiohttp
-import aiohttp.connector
 import pytest
 from helpers.documents import page_bytes
-from helpers.faults import authority, tls_of, trusting
+from helpers.faults import tls_of, trusting
 from helpers.raw_server import RawServer, Reply, Then, message
 from helpers.support import client_of, until
 
@@ -28,15 +26,7 @@ def page(head: str) -> Reply:
     return message(page_bytes(TASKS, offset=offset, limit=limit))
 
 
-@pytest.fixture
-def _trust(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let clients trust the authority of the tests, as if the system did."""
-    context = ssl.create_default_context()
-    authority().configure_trust(context)
-    monkeypatch.setattr(aiohttp.connector, "_SSL_CONTEXT_VERIFIED", context)
-
-
-trusted = pytest.mark.usefixtures("_trust")
+trusted = pytest.mark.usefixtures("trusted_authority")
 
 
 @trusted
