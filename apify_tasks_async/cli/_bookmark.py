@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
+import stat
+import tempfile
 from pathlib import Path
 
 import click
@@ -60,8 +63,16 @@ def bookmark_after(page: TaskPage, count: int, previous: Bookmark | None) -> Boo
     return Bookmark(moment, frozenset(ids), page.offset, page.desc)
 
 
+_CANNOT_REPLACE = (errno.EACCES, errno.EBUSY, errno.EPERM, errno.EROFS, errno.EXDEV)
+"""A mount cannot be replaced, and a folder or the file's owner may not allow it."""
+
+
 class BookmarkFile:
-    """A file that always holds a complete bookmark: the old one or the new one."""
+    """A file that holds a complete bookmark: the old one or the new one.
+
+    The new one replaces the old one at once. Where the file is a mount, or its folder is not writable, it is written in
+    place. Mode and owner are kept.
+    """
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -70,22 +81,68 @@ class BookmarkFile:
         if not self._target.parent.is_dir() or (self._target.exists() and not self._target.is_file()):
             message = f"{str(path)!r} must be a regular file in an existing directory."
             raise click.BadParameter(message, param_hint="'--bookmark'")
+        try:
+            self._try_writing()
+        except OSError as error:
+            message = f"cannot write {str(path)!r}: {error.strerror}."
+            raise click.BadParameter(message, param_hint="'--bookmark'") from None
 
     def write(self, bookmark: Bookmark) -> None:
         """Replace the content of the file."""
-        temporary = self._target.with_name(f".{self._target.name}.{os.getpid()}.tmp")
+        content = f"{bookmark.to_json()}\n".encode("ascii")
         try:
-            with temporary.open("w", encoding="ascii") as file:
-                file.write(f"{bookmark.to_json()}\n")
-                file.flush()
-                os.fsync(file.fileno())
-            temporary.replace(self._target)
+            try:
+                self._replace(content)
+            except OSError as error:
+                if error.errno not in _CANNOT_REPLACE:
+                    raise
+                self._overwrite(content)
         except OSError as error:
             raise Failure(f"cannot write the bookmark {str(self.path)!r}: {error.strerror or error}") from None
+
+    def _try_writing(self) -> None:
+        """Raise if `write` would fail: after the rows it would be too late."""
+        if self._target.exists():
+            self._target.open("r+b").close()
+        else:
+            tempfile.TemporaryFile(dir=self._target.parent).close()
+
+    def _replace(self, content: bytes) -> None:
+        # mkstemp follows no link that somebody put there, and two processes never share its file.
+        descriptor, temporary = tempfile.mkstemp(prefix=".bookmark.", suffix=".tmp", dir=self._target.parent)
+        try:
+            with os.fdopen(descriptor, "wb") as file:
+                file.write(content)
+                file.flush()
+                self._copy_owner_and_mode(temporary)
+                os.fsync(descriptor)
+            Path(temporary).replace(self._target)
         finally:
             # Also after Ctrl-C.
             with contextlib.suppress(OSError):
-                temporary.unlink()
+                Path(temporary).unlink()
+
+    def _copy_owner_and_mode(self, temporary: str) -> None:
+        """Give the new file the owner and mode of the old one; without one, the mode of any new file."""
+        try:
+            old = self._target.stat()
+        except FileNotFoundError:
+            mask = os.umask(0o077)
+            os.umask(mask)
+            Path(temporary).chmod(0o666 & ~mask)
+            return
+        new = Path(temporary).stat()
+        if (old.st_uid, old.st_gid) != (new.st_uid, new.st_gid):
+            os.chown(temporary, old.st_uid, old.st_gid)
+        Path(temporary).chmod(stat.S_IMODE(old.st_mode))
+
+    def _overwrite(self, content: bytes) -> None:
+        with self._target.open("r+b") as file:
+            # Spaces over the rest of the old bookmark: the file is complete JSON before it is cut, too.
+            file.write(content.ljust(os.fstat(file.fileno()).st_size))
+            file.flush()
+            os.ftruncate(file.fileno(), len(content))
+            os.fsync(file.fileno())
 
 
 def _resolve(path: Path) -> Path:
