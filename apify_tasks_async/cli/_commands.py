@@ -39,6 +39,7 @@ from apify_tasks_async.cli._options import (
     walk_options,
 )
 from apify_tasks_async.cli._signals import SIGNAL_EXIT_BASE, Interrupted
+from apify_tasks_async.cli._streams import patient_streams
 
 __all__ = ["cli", "run"]
 
@@ -257,6 +258,11 @@ def run(arguments: Sequence[str]) -> int:
     Args:
         arguments: The command and its options.
     """
+    with patient_streams():
+        return _run_completely(arguments)
+
+
+def _run_completely(arguments: Sequence[str]) -> int:
     try:
         if _COMPLETION_VARIABLE in os.environ:
             return shell_complete(cli, {}, _PROGRAM, _COMPLETION_VARIABLE, os.environ[_COMPLETION_VARIABLE])

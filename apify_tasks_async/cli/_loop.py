@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import os
 import select
-import stat
 import sys
 from collections.abc import Callable, Coroutine, Generator
 from types import FrameType
@@ -14,6 +12,7 @@ from typing import Any, TypeVar
 
 from apify_tasks_async import ApifyTasksError
 from apify_tasks_async.cli._advice import to_failure
+from apify_tasks_async.cli._daemons import DaemonExecutor
 from apify_tasks_async.cli._signals import Interrupted, handle_signals, raise_interrupted, terminate
 
 __all__ = ["Canceller", "interruptible", "run_async"]
@@ -30,8 +29,10 @@ def run_async(work: Coroutine[Any, Any, _Result]) -> _Result:
     """
     canceller = Canceller()
     try:
-        with handle_signals(canceller.on_signal):
-            return asyncio.run(canceller.run(work))
+        with handle_signals(canceller.on_signal), asyncio.Runner() as runner:
+            # A look-up of a name in a slow resolver cannot be cancelled. The command must not wait for it at its end.
+            runner.get_loop().set_default_executor(DaemonExecutor())
+            return runner.run(canceller.run(work))
     except ApifyTasksError as error:
         raise to_failure(error) from None
 
@@ -50,7 +51,7 @@ class Canceller:
             self._cancel(self._reason)  # the signal came while the event loop started
         try:
             # Without the watch, `follow | head -1` would notice the closed pipe only at the next new task.
-            with _watch_pipe(sys.stdout.fileno(), lambda: self._cancel(BrokenPipeError())):
+            with _watch_reader(sys.stdout.fileno(), lambda: self._cancel(BrokenPipeError())):
                 return await work
         except asyncio.CancelledError as error:
             raise (self._reason or error) from None
@@ -90,31 +91,26 @@ def interruptible() -> Generator[None, None, None]:
 
 
 @contextlib.contextmanager
-def _watch_pipe(file: int, on_closed: Callable[[], None]) -> Generator[None, None, None]:
-    """Call the function once the reader of the pipe closes it. Other files are not watched."""
-    if not stat.S_ISFIFO(os.fstat(file).st_mode):
+def _watch_reader(file: int, on_closed: Callable[[], None]) -> Generator[None, None, None]:
+    """Call the function once a pipe, a socket or a terminal has lost its reader. Nobody reads a regular file."""
+    if not hasattr(select, "epoll"):  # not Linux: the next write notices
         yield
         return
     loop = asyncio.get_running_loop()
+    with select.epoll() as watch:
+        try:
+            # Without an event it reports only the end: there may be data in a pipe that is open for reading too.
+            watch.register(file, 0)
+        except PermissionError:  # a regular file
+            yield
+            return
 
-    def check() -> None:
-        loop.remove_reader(file)
-        if _is_closed(file):
+        def check() -> None:
+            loop.remove_reader(watch.fileno())
             on_closed()
 
-    # An event loop on Windows cannot watch a pipe.
-    with contextlib.suppress(NotImplementedError):
-        loop.add_reader(file, check)
-    try:
-        yield
-    finally:
-        with contextlib.suppress(NotImplementedError):
-            loop.remove_reader(file)
-
-
-def _is_closed(pipe: int) -> bool:
-    """Return whether the pipe has lost its reader."""
-    poll = select.poll()
-    # No event but an error: a named pipe that is open for reading too may just have data.
-    poll.register(pipe, 0)
-    return bool(poll.poll(0))
+        loop.add_reader(watch.fileno(), check)
+        try:
+            yield
+        finally:
+            loop.remove_reader(watch.fileno())

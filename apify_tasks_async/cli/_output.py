@@ -17,6 +17,7 @@ from apify_tasks_async.cli._formats import Format, make_format
 from apify_tasks_async.cli._loop import interruptible
 from apify_tasks_async.cli._options import Options
 from apify_tasks_async.cli._pager import page
+from apify_tasks_async.cli._streams import write_all
 
 __all__ = ["Output", "open_output"]
 
@@ -90,17 +91,11 @@ class Output:
             try:
                 whole = text if started else self._format.format_header() + text
                 if not (self.is_paged and page(whole)):
-                    self._write_all(whole)
+                    write_all(self._stream.fileno(), whole.encode())
             except BaseException:
                 # A part of the text may be written.
                 self._failed = True
                 raise
-
-    def _write_all(self, text: str) -> None:
-        # Unbuffered: the interpreter would wait at exit for a slow reader to take the rest of a buffer.
-        rest = memoryview(text.encode())
-        while rest:
-            rest = rest[os.write(self._stream.fileno(), rest) :]
 
     def _save_bookmark(self) -> None:
         if self._bookmark_file is None or self.bookmark is None:

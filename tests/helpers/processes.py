@@ -131,10 +131,12 @@ def terminal(
     columns: int = 100,
     piped: bool = False,
     file: IO[bytes] | None = None,
+    blocking: bool = True,
     **variables: str,
 ) -> Iterator[Terminal]:
     """Start a command in a terminal, by default the command line; its stdout may be a pipe or a file."""
     master, slave = os.openpty()
+    os.set_blocking(slave, blocking)
     fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", 40, columns, 0, 0))
     with _ctrl_c_works():
         process = Popen(

@@ -1,0 +1,69 @@
+"""The one writer of standard output and standard error."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import os
+import select
+import sys
+from collections.abc import Generator
+from typing import Any
+
+__all__ = ["patient_streams", "write_all"]
+
+
+def write_all(file: int, data: bytes) -> None:
+    """Write everything to a file descriptor, and wait whenever it is full.
+
+    Another program that has the same pipe or terminal, such as Node.js, may have made it non-blocking.
+    """
+    rest = memoryview(data)
+    while rest:
+        try:
+            rest = rest[os.write(file, rest) :]
+        except BlockingIOError:
+            full = select.poll()
+            full.register(file, select.POLLOUT)
+            full.poll()
+
+
+class _PatientFile(io.BufferedIOBase):
+    """Writes at once: the interpreter would wait at exit for a slow reader to take the rest of a buffer."""
+
+    def __init__(self, file: int, name: str) -> None:
+        self._file = file
+        self.name = name
+
+    def writable(self) -> bool:
+        return True
+
+    def fileno(self) -> int:
+        return self._file
+
+    def isatty(self) -> bool:
+        return os.isatty(self._file)
+
+    def write(self, data: Any) -> int:
+        write_all(self._file, data)
+        return len(data)
+
+
+@contextlib.contextmanager
+def patient_streams() -> Generator[None, None, None]:
+    """Let `sys.stdout` and `sys.stderr` wait where they would fail, whoever writes to them."""
+    previous = sys.stdout, sys.stderr
+    sys.stdout, sys.stderr = map(_make_patient, previous)
+    try:
+        yield
+    finally:
+        sys.stdout, sys.stderr = previous
+
+
+def _make_patient(stream: Any) -> Any:
+    # Python sets a standard stream that was closed at the start to None.
+    if stream is None:
+        return stream
+    return io.TextIOWrapper(
+        _PatientFile(stream.fileno(), stream.name), encoding=stream.encoding, errors=stream.errors, write_through=True
+    )
