@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from typing import Any, get_origin
 
@@ -215,6 +215,15 @@ def _is_model(kind: Any) -> bool:
     return isinstance(kind, type) and issubclass(kind, PydanticType) and kind is not Bookmark
 
 
+def unstructure_extra(extra: Mapping[str, Any]) -> dict[str, Any]:
+    """Return unknown fields as JSON values."""
+    fields = dict(extra)
+    try:
+        return converter.unstructure(fields)  # type: ignore[no-any-return]
+    except RecursionError:
+        return fields  # So deep is only what a server nested, and that is JSON already.
+
+
 def _unstructure_model(model: type, converter: cattrs.Converter) -> Callable[[Any], dict[str, Any]]:
     """Return the hook that writes a model: every documented field, and the unknown fields that came with it."""
     fields = [(field.attribute, field.wire) for field in fields_of(model)]
@@ -223,7 +232,7 @@ def _unstructure_model(model: type, converter: cattrs.Converter) -> Callable[[An
     def unstructure(instance: Any) -> dict[str, Any]:
         document = {wire: converter.unstructure(getattr(instance, attribute)) for attribute, wire in fields}
         # The documented fields come first, and win over one of the same name.
-        return {**document, **converter.unstructure(dict(instance.extra)), **document} if keeps_extra else document
+        return {**document, **unstructure_extra(instance.extra), **document} if keeps_extra else document
 
     return unstructure
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import attrs
 
-from apify_tasks_async._convert import converter
+from apify_tasks_async._convert import unstructure_extra
 from apify_tasks_async.models import Task
 
 __all__ = ["to_row"]
@@ -51,8 +51,7 @@ def to_row(task: Task, *, extra: Iterable[str] | None = None) -> dict[str, Any]:
 
 def _unknown_fields(task: Task) -> dict[str, Any]:
     stats = {} if task.stats is None else task.stats.extra
-    fields: dict[str, Any] = converter.unstructure({**task.extra, **{f"stats.{name}": stats[name] for name in stats}})
-    return fields
+    return unstructure_extra({**task.extra, **{f"stats.{name}": stats[name] for name in stats}})
 
 
 def _to_cell(value: Any) -> Any:

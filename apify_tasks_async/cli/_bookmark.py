@@ -17,6 +17,10 @@ from apify_tasks_async.cli._exit import Failure
 __all__ = ["BookmarkFile", "bookmark_after", "read_bookmark"]
 
 
+_LONGEST = 2**26
+"""The bytes that a bookmark may have: enough for a million tasks that `follow` remembers."""
+
+
 def read_bookmark(path: Path | None, target: Path | None, *, desc: bool) -> Bookmark | None:
     """Return the bookmark in the file, or `None` for the start of the list.
 
@@ -28,7 +32,11 @@ def read_bookmark(path: Path | None, target: Path | None, *, desc: bool) -> Book
     if path is None:
         return None
     try:
-        bookmark = Bookmark.from_json(path.read_bytes())
+        with path.open("rb") as file:
+            content = file.read(_LONGEST + 1)
+        if len(content) > _LONGEST:  # such as /dev/zero
+            raise _unusable(f"{str(path)!r} is too large to hold a bookmark.")
+        bookmark = Bookmark.from_json(content)
     except FileNotFoundError:
         if target is not None and _resolve(path) == _resolve(target):
             return None

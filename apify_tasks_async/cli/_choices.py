@@ -15,6 +15,7 @@ from apify_tasks_async.cli._options import Options
 from apify_tasks_async.cli._sorting import SORT_KEYS
 
 __all__ = [
+    "bom_option",
     "errors_option",
     "filter_options",
     "json_option",
@@ -53,6 +54,10 @@ until_option = option(
     type=Moment(end_of_day=True),
     help="Show only tasks created until then; a date includes its day. "
     "Unless --desc is given, the command stops at the first newer task.",
+)
+
+bom_option = option(
+    "--bom", is_flag=True, help="Begin CSV with a byte order mark, by which a spreadsheet knows that it is UTF-8."
 )
 
 json_option = option("--json", "as_json", is_flag=True, help="Short for -o json.")

@@ -57,6 +57,8 @@ def parse_columns(text: str) -> tuple[Column, ...]:
 
 def _find_column(name: str) -> Column:
     if name.startswith(_EXTRA):
+        if not name.isascii() and "\\udc" in ascii(name):  # bytes of the command line that are not UTF-8
+            raise ValueError(f"{name!r} is not UTF-8")
         return Column(name, itemgetter(name), extra=name.removeprefix(_EXTRA))
     known = _ALIASES.get(name, name)
     if known not in _COLUMNS:

@@ -12,6 +12,7 @@ from click.shell_completion import shell_complete
 
 from apify_tasks_async._defaults import MINIMUM_EXACT_PAGE_SIZE
 from apify_tasks_async.cli._choices import (
+    bom_option,
     errors_option,
     filter_options,
     json_option,
@@ -91,21 +92,23 @@ Each option takes its default from a variable, such as APIFY_TASKS_PAGE_SIZE.
 Exit codes:
   0 success, 1 API or network error, 2 usage error, 4 authentication error,
   130 Ctrl-C, 141 closed pipe, 143 SIGTERM""",
+    help="""\
+List your Apify tasks.
+
+Set the variable APIFY_TOKEN to your token, or pass --token-file. Apify Console > Settings > API & Integrations
+shows your tokens.""",  # not docstrings, which `python -OO` drops
 )
 @click.option(
     "--version", is_flag=True, is_eager=True, expose_value=False, callback=_show_version, help="Show the version."
 )
 @token_option
 def cli() -> None:
-    """List your Apify tasks.
-
-    Set the variable APIFY_TOKEN to your token, or pass --token-file. Apify Console > Settings > API & Integrations
-    shows your tokens.
-    """
+    """Run a command."""
 
 
 @cli.command(
     "list",
+    help="Show the tasks. `ls` is short for `list`.",
     epilog="""\b
 Formats:
   table  fits the terminal, and is the default there; printed once all tasks
@@ -136,6 +139,7 @@ Examples:
   apify-tasks ls -o csv --columns id,name,extra.title > tasks.csv""",
 )
 @format_options(*_LIST_FORMATS)
+@bom_option
 @json_option
 @walk_options
 @offset_option
@@ -150,7 +154,7 @@ Examples:
 @errors_option
 @quiet_option
 def list_command(**options: Any) -> None:
-    """Show the tasks. `ls` is short for `list`."""
+    """Run `list`."""
     chosen = read_options(**options)
     if chosen.after is not None and chosen.offset:
         raise click.UsageError("--offset cannot be combined with --after, which sets the start itself.")
@@ -168,6 +172,7 @@ def _check_page_size(feature: str, options: Options) -> None:
 
 @cli.command(
     "count",
+    help="Show the number of tasks, or of those that match the filters.",
     epilog="""\b
 Examples:
   apify-tasks count
@@ -180,7 +185,7 @@ Examples:
 @quiet_option
 @errors_option
 def count_command(**options: Any) -> None:
-    """Show the number of tasks, or of those that match the filters."""
+    """Run `count`."""
     from apify_tasks_async.cli._run import count  # noqa: PLC0415 - --help does not need it
 
     count(read_options(**options))
@@ -188,6 +193,11 @@ def count_command(**options: Any) -> None:
 
 @cli.command(
     "follow",
+    help="""\
+Show every task once, then each new one as it is created.
+
+Runs until you press Ctrl-C or the reader closes the pipe. Waits out temporary failures, but exits if the first
+request fails.""",
     epilog="""\b
 Examples:
   apify-tasks follow -o jsonl --interval 60
@@ -203,11 +213,7 @@ Examples:
 @quiet_option
 @errors_option
 def follow_command(**options: Any) -> None:
-    """Show every task once, then each new one as it is created.
-
-    Runs until you press Ctrl-C or the reader closes the pipe. Waits out temporary failures, but exits if the first
-    request fails.
-    """
+    """Run `follow`."""
     chosen = read_options(**options)
     _check_page_size("follow", chosen)
     from apify_tasks_async.cli._run import follow  # noqa: PLC0415 - --help does not need it
@@ -217,6 +223,10 @@ def follow_command(**options: Any) -> None:
 
 @cli.command(
     "demo",
+    help="""\
+Start a local server with example tasks, and list them.
+
+Needs no token and no network.""",
     epilog="""\b
 Examples:
   apify-tasks demo
@@ -232,6 +242,7 @@ Examples:
     help="Time until the server responds.",
 )
 @format_options(*_LIST_FORMATS)
+@bom_option
 @json_option
 @walk_options
 @sort_option
@@ -243,10 +254,7 @@ Examples:
 @quiet_option
 @verbose_option
 def demo_command(tasks: int, latency: float, **options: Any) -> None:
-    """Start a local server with example tasks, and list them.
-
-    Needs no token and no network.
-    """
+    """Run `demo`."""
     from apify_tasks_async.cli._run import demo  # noqa: PLC0415 - --help does not need it
 
     demo(read_options(**options), tasks=tasks, latency=latency)

@@ -6,6 +6,7 @@ import csv
 import io
 import json
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any, Protocol
 
 import msgspec
@@ -60,7 +61,8 @@ class _JsonArray:
 
     streams = True
 
-    def __init__(self) -> None:
+    def __init__(self, format_task: Callable[[Task], str]) -> None:
+        self._format_task = format_task
         self._separator = "\n"
 
     def format_header(self) -> str:
@@ -69,7 +71,7 @@ class _JsonArray:
     def format_rows(self, tasks: Sequence[Task]) -> str:
         text: list[str] = []
         for task in tasks:
-            text += self._separator, _to_json(task)
+            text += self._separator, self._format_task(task)
             self._separator = ",\n"
         return "".join(text)
 
@@ -82,9 +84,10 @@ class _Tsv:
 
     streams = True
 
-    def __init__(self, columns: Sequence[Column], *, headers: bool) -> None:
+    def __init__(self, columns: Sequence[Column], *, headers: bool, terminal: bool) -> None:
         self._columns = columns
         self._headers = headers
+        self._terminal = terminal
 
     def format_header(self) -> str:
         return ""
@@ -101,7 +104,7 @@ class _Tsv:
         return ""
 
     def _format_line(self, cells: Sequence[str]) -> str:
-        return "\t".join(map(_escape, cells)) + "\n"
+        return "\t".join(_escape(cell, terminal=self._terminal) for cell in cells) + "\n"
 
 
 _FORMULA_PREFIXES = ("=", "+", "-", "@", "\t", "\r", "\n", "\uff1d", "\uff0b", "\uff0d", "\uff20")
@@ -114,9 +117,15 @@ https://owasp.org/www-community/attacks/CSV_Injection
 class _Csv(_Tsv):
     """RFC 4180. Control characters are kept in a file, and escaped on a terminal."""
 
-    def __init__(self, columns: Sequence[Column], *, headers: bool, terminal: bool) -> None:
-        super().__init__(columns, headers=headers)
-        self._terminal = terminal
+    def __init__(self, columns: Sequence[Column], *, headers: bool, terminal: bool, mark: bool) -> None:
+        super().__init__(columns, headers=headers, terminal=terminal)
+        self._mark = "\ufeff" if mark and not terminal else ""
+
+    def format_rows(self, tasks: Sequence[Task]) -> str:
+        text = super().format_rows(tasks)
+        if text:
+            text, self._mark = self._mark + text, ""
+        return text
 
     def _format_line(self, cells: Sequence[str]) -> str:
         text = io.StringIO()
@@ -127,12 +136,14 @@ class _Csv(_Tsv):
         return text.getvalue()
 
     def _make_safe(self, text: str) -> str:
-        harmless = f"'{text}" if text.startswith(_FORMULA_PREFIXES) else text
+        # Spreadsheets skip what is invisible at the start, such as a byte order mark.
+        start = next((character for character in text if character.isprintable() and not character.isspace()), "")
+        harmless = f"'{text}" if start in _FORMULA_PREFIXES or text.startswith(_FORMULA_PREFIXES) else text
         return printable(harmless) if self._terminal else harmless
 
 
-def _to_json(task: Task) -> str:
-    return escape_json(msgspec.json.encode(converter.unstructure(task)))
+def _to_json(task: Task, *, terminal: bool) -> str:
+    return escape_json(msgspec.json.encode(converter.unstructure(task)), invisible=terminal)
 
 
 def _format_value(cell: Any) -> str:
@@ -142,11 +153,11 @@ def _format_value(cell: Any) -> str:
     return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
 
 
-def _escape(text: str) -> str:
-    return printable(text.replace("\\", "\\\\"))
+def _escape(text: str, *, terminal: bool) -> str:
+    return printable(text.replace("\\", "\\\\"), invisible=terminal)
 
 
-def make_format(name: str, columns: Sequence[Column], *, headers: bool, terminal: bool) -> Format:
+def make_format(name: str, columns: Sequence[Column], *, headers: bool, terminal: bool, mark: bool = False) -> Format:
     """Return the format.
 
     Args:
@@ -154,6 +165,7 @@ def make_format(name: str, columns: Sequence[Column], *, headers: bool, terminal
         columns: The columns of a table, CSV or TSV.
         headers: Whether to print the column names.
         terminal: Whether the output goes to a terminal.
+        mark: Whether CSV begins with a byte order mark.
     """
     match name:
         case "table":
@@ -161,12 +173,12 @@ def make_format(name: str, columns: Sequence[Column], *, headers: bool, terminal
 
             return Table(columns, headers=headers, terminal=terminal)
         case "json":
-            return _JsonArray()
+            return _JsonArray(partial(_to_json, terminal=terminal))
         case "jsonl":
-            return _Lines(_to_json)
+            return _Lines(partial(_to_json, terminal=terminal))
         case "csv":
-            return _Csv(columns, headers=headers, terminal=terminal)
+            return _Csv(columns, headers=headers, terminal=terminal, mark=mark)
         case "name":
-            return _Lines(lambda task: _escape(task.name))
+            return _Lines(lambda task: _escape(task.name, terminal=terminal))
         case _:
-            return _Tsv(columns, headers=headers)
+            return _Tsv(columns, headers=headers, terminal=terminal)

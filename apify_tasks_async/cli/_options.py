@@ -61,6 +61,7 @@ class Options:
     output: str | None = None
     columns: tuple[Column, ...] = ()
     no_headers: bool = False
+    bom: bool = False
     no_pager: bool = False
     sort: str | None = None
     limit: int | None = None

@@ -12,7 +12,7 @@ import attrs
 
 from apify_tasks_async import Bookmark, Task
 from apify_tasks_async.cli._bookmark import BookmarkFile
-from apify_tasks_async.cli._exit import is_terminal, print_message
+from apify_tasks_async.cli._exit import Failure, is_terminal, print_message
 from apify_tasks_async.cli._formats import Format, make_format
 from apify_tasks_async.cli._loop import interruptible
 from apify_tasks_async.cli._options import Options
@@ -62,7 +62,11 @@ class Output:
     def write_rows(self, tasks: Sequence[Task], bookmark: Bookmark | None) -> None:
         """Write the rows of the tasks, and save the bookmark after them."""
         shown = tasks if self.most is None else tasks[: max(0, self.most - self.count)]
-        self._write(self._format.format_rows(shown))
+        try:
+            rows = self._format.format_rows(shown)
+        except RecursionError:
+            raise Failure("a task has a field that is nested too deeply to be shown") from None
+        self._write(rows)
         self.count += len(tasks)
         self.bookmark = bookmark
         if self.streams:
@@ -116,7 +120,9 @@ def open_output(options: Options, bookmark: Bookmark | None) -> Output:
     file = BookmarkFile(options.bookmark) if options.bookmark else None
     terminal = is_terminal(sys.stdout)
     name = options.output or ("table" if terminal else "tsv")
-    output_format = make_format(name, options.columns, headers=not options.no_headers, terminal=terminal)
+    output_format = make_format(
+        name, options.columns, headers=not options.no_headers, terminal=terminal, mark=options.bom
+    )
     table = name == "table"
     return Output(
         output_format,

@@ -11,7 +11,10 @@ from subprocess import PIPE, Popen
 __all__ = ["page"]
 
 _SETTINGS = {"LESS": "FRX", "LV": "-c"}
-"""Quit if it fits, keep colours, and leave the text on the screen; as git and gh set them."""
+"""Quit if it fits, keep colours, and leave the text on the screen; as git and gh set them.
+
+What the pager is given was written by others, so it gets no token, and less runs no commands and writes no files.
+"""
 
 
 def page(text: str) -> bool:
@@ -21,8 +24,10 @@ def page(text: str) -> bool:
     command = _command(os.environ.get("PAGER", "less"))
     if command is None:
         return False
+    environment = _SETTINGS | os.environ | {"LESSSECURE": "1"}
+    environment.pop("APIFY_TOKEN", None)
     try:
-        process = Popen(command, stdin=PIPE, env=_SETTINGS | os.environ)  # noqa: S603 - the user's own pager
+        process = Popen(command, stdin=PIPE, env=environment)  # noqa: S603 - the user's own pager
     except OSError:
         return False
     _feed(process, text.encode())

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from fnmatch import fnmatchcase
 from typing import Any
+from unicodedata import normalize
 
 import attrs
 
@@ -75,7 +76,8 @@ class Filters:
         return glob is None or (isinstance(text, str) and fnmatchcase(self._fold(text), self._fold(glob)))
 
     def _fold(self, text: str) -> str:
-        return text.casefold() if self.ignore_case else text
+        # macOS writes an accent as a character of its own.
+        return normalize("NFC", text.casefold() if self.ignore_case else text)
 
 
 @attrs.define

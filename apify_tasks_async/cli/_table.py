@@ -24,6 +24,9 @@ _SEPARATOR = "  "
 _MINIMUM_TEXT_WIDTH = 12
 """A text is truncated to this width at least."""
 
+_LONGEST_CELL = 4096
+"""Characters of a text in a table: more than a terminal shows. Each row would be padded to the longest one."""
+
 
 @attrs.define(eq=False)
 class _TableColumn:
@@ -157,4 +160,5 @@ def _format_value(value: Any) -> str:
         case datetime():
             return f"{value:%Y-%m-%d %H:%M}"
         case _:
-            return printable(str(value))
+            text = str(value)
+            return printable(text if len(text) <= _LONGEST_CELL else f"{text[:_LONGEST_CELL]}…")

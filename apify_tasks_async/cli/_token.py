@@ -5,6 +5,7 @@ from __future__ import annotations
 import codecs
 import os
 import re
+import sys
 
 import click
 
@@ -13,6 +14,9 @@ from apify_tasks_async.cli._exit import TokenFailure
 __all__ = ["read_token", "source_of"]
 
 _QUOTES = "\"'`\u2018\u2019\u201c\u201d"
+
+_LONGEST = 2**16
+"""The bytes that a token file may have."""
 
 _TOKEN_LIKE = re.compile(r"\w{16,}")
 """Matches a token. The name of a token file usually holds a dot or a slash."""
@@ -50,15 +54,20 @@ def source_of(path: str | None) -> str:
 
 
 def _read_file(path: str) -> str:
+    if path == "-" and sys.stdin is None:
+        raise click.BadParameter("cannot read '-': standard input is closed.", param_hint="'--token-file'")
     try:
         with click.open_file(path, "rb") as file:
-            return _decode(file.read())
+            content = file.read(_LONGEST + 1)
     except OSError as error:
         if _TOKEN_LIKE.fullmatch(path):
             message = "pass the name of a file that holds the token, not the token itself."
         else:
             message = f"cannot read {path!r}: {error.strerror}."
         raise click.BadParameter(message, param_hint="'--token-file'") from None
+    if len(content) > _LONGEST:  # such as /dev/zero
+        raise click.BadParameter(f"{path!r} is too large to hold a token.", param_hint="'--token-file'")
+    return _decode(content)
 
 
 def _decode(content: bytes) -> str:
