@@ -243,3 +243,20 @@ def test_says_that_a_port_is_taken() -> None:
     assert 1 == len(ended.stderr.splitlines())
     assert ended.stderr.startswith(f"{PROGRAM}: error: ")
     assert "address already in use" in ended.stderr
+
+
+@pytest.mark.parametrize(("host", "url"), [("0.0.0.0", "http://0.0.0.0:"), ("::1", "http://[::1]:")])
+def test_another_host(host: str, url: str) -> None:
+    """`--host` says where to listen, for a server in a container."""
+    with started("--host", host, "--tasks", 1) as server:
+        if not server.url:
+            pytest.skip(f"this machine has no {host}")
+        assert server.url.startswith(url)
+        assert 1 == server.get()["total"]
+
+
+def test_a_host_that_does_not_exist() -> None:
+    """An address of another machine is an error on one line."""
+    result = run("--host", "203.0.113.1")
+    assert (1, "", 1) == (result.returncode, result.stdout, result.stderr.count("\n"))
+    assert result.stderr.startswith(f"{PROGRAM}: error: ")

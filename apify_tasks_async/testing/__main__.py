@@ -37,7 +37,7 @@ _VALUED: dict[str, Callable[[str], Fault]] = {
 }
 
 _DESCRIPTION = """\
-Serve GET /v2/actor-tasks of a fake Apify account on loopback. When ready, it prints one line: the address,
+Serve GET /v2/actor-tasks of a fake Apify account, by default on loopback. When ready, it prints one line: the address,
 a space and the token. Ctrl-C or SIGTERM stops it."""
 
 
@@ -57,6 +57,11 @@ def _read_fault(text: str) -> tuple[Fault, float]:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m apify_tasks_async.testing", description=_DESCRIPTION, allow_abbrev=False
+    )
+    parser.add_argument(
+        "--host",
+        default="127.0.0.1",
+        help="the address to listen on, such as 0.0.0.0 in a container (default: %(default)s)",
     )
     parser.add_argument("--port", type=int, default=0, help="the port to listen on (default: a free one)")
     parser.add_argument("--tasks", type=int, default=2500, help="the number of tasks (default: %(default)s)")
@@ -91,6 +96,7 @@ def _make_api(options: argparse.Namespace) -> FakeApify:
         rate_limit=options.rate_limit,
         seed=options.seed,
         port=options.port,
+        host=options.host,
     )
     for fault, probability in options.faults:
         api.fail(fault, times=None, probability=probability)

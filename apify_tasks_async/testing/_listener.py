@@ -14,21 +14,24 @@ from apify_tasks_async.testing._thread import LoopThread
 
 __all__ = ["Listener"]
 
-_HOST = "127.0.0.1"
 # For a connection that is accepted while the others are aborted.
 _SHUTDOWN_TIMEOUT = 0.1
 
 
 class Listener:
-    """A web server on loopback that can be started again after it was stopped.
+    """A web server that can be started again after it was stopped.
 
     Args:
         handle: Answers a request.
+        host: The address to listen on.
         port: The port to listen on; 0: a free one.
     """
 
-    def __init__(self, handle: Callable[[web.BaseRequest], Awaitable[web.StreamResponse]], port: int) -> None:
+    def __init__(
+        self, handle: Callable[[web.BaseRequest], Awaitable[web.StreamResponse]], host: str, port: int
+    ) -> None:
         self._handle = handle
+        self._host = host
         self._port = port
         self._thread = ExitStack()
         self.runner: web.ServerRunner | None = None
@@ -42,7 +45,8 @@ class Listener:
         """The base URL. Raises if the server is not running."""
         if self.runner is None:
             raise RuntimeError("FakeApify is not running: enter it with `async with` or `with`, or await start()")
-        return f"http://{_HOST}:{self.runner.addresses[0][1]}"
+        host = f"[{self._host}]" if ":" in self._host else self._host
+        return f"http://{host}:{self.runner.addresses[0][1]}"
 
     async def start(self) -> None:
         """Start to listen in the running event loop."""
@@ -52,7 +56,7 @@ class Listener:
         server = web.Server(self._handle, handler_cancellation=True, access_log=None)
         runner = web.ServerRunner(server, shutdown_timeout=_SHUTDOWN_TIMEOUT)
         await runner.setup()
-        await web.TCPSite(runner, _HOST, self._port).start()
+        await web.TCPSite(runner, self._host, self._port).start()
         self.runner = runner
         self._loop = asyncio.get_running_loop()
         # An event belongs to the loop of its first wait.

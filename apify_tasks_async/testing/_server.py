@@ -93,6 +93,7 @@ class FakeApify:
         max_limit: The maximum number of tasks in one page.
         seed: Decides faults with a probability, and the order of shuffled ties.
         port: The port to listen on; 0: a free one.
+        host: The address to listen on, such as `"0.0.0.0"` in a container.
         accounts: Other accounts, by their tokens: the tasks that each begins with, or how many to make. The ids of one
             account are in no other. `account` returns what you have of each.
 
@@ -139,6 +140,7 @@ class FakeApify:
         kw_only=True,
         validator=validator(check_integer, minimum=0, maximum=65535),
     )
+    _host: str = attrs.field(default="127.0.0.1", alias="host", kw_only=True, validator=validator(check_text))
 
     _accounts: Mapping[str, Any] = attrs.field(default={}, alias="accounts", kw_only=True)
 
@@ -196,7 +198,7 @@ class FakeApify:
     def __attrs_post_init__(self) -> None:
         self._tasks = TaskList(_initial_tasks(self._initial), seed=self._seed)
         self._faults = FaultScript(seed=self._seed)
-        self._listener = Listener(self._handle, self._port)
+        self._listener = Listener(self._handle, self._host, self._port)
         # Let go of an iterable that is exhausted.
         self._initial = 0
         _check_accounts(self._accounts, self.token)
