@@ -11,7 +11,7 @@ Assigning its `__class__` turns it into the model.
 import linecache
 import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from datetime import UTC, datetime
+from datetime import UTC
 from itertools import chain
 from operator import attrgetter, countOf
 from typing import Annotated, Any, ClassVar
@@ -21,6 +21,7 @@ import msgspec
 from msgspec import UNSET
 
 from apify_tasks_async._fields import Field, fields_of
+from apify_tasks_async._plain_time import is_time, plain_datetime
 from apify_tasks_async.models import Task, TaskPage, TaskStats
 
 FAILURES = (TypeError, ValueError, OverflowError, RecursionError, msgspec.MsgspecError)
@@ -29,7 +30,7 @@ FAILURES = (TypeError, ValueError, OverflowError, RecursionError, msgspec.Msgspe
 MAXIMUM_UNKNOWN = 20
 """How many undocumented fields of a model are remembered. With three times as many this way would not be fast."""
 
-Moment = Annotated[datetime, msgspec.Meta(tz=True)]
+Moment: Any = Annotated[plain_datetime(), msgspec.Meta(tz=True)]
 """A time on the wire: RFC 3339, with a zone."""
 
 _Unknown = Mapping[type, Sequence[str]]
@@ -143,7 +144,7 @@ def _struct(model: type, base: type, unknown: _Unknown, structs: Mapping[type, t
 
 
 def _struct_field(field: Field, structs: Mapping[type, type]) -> tuple[str, Any, Any]:
-    kind: Any = Moment if field.kind is datetime else structs.get(field.kind, field.kind)
+    kind: Any = Moment if is_time(field.kind) else structs.get(field.kind, field.kind)
     default = msgspec.NODEFAULT if field.required else None
     return field.attribute, kind | None if field.nullable else kind, msgspec.field(name=field.wire, default=default)
 

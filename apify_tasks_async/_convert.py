@@ -14,6 +14,7 @@ from apify_tasks_async._arguments import check_instance
 from apify_tasks_async._batch import FAILURES, Moment, TaskReader, TaskStruct, build_tasks
 from apify_tasks_async._document import PydanticType
 from apify_tasks_async._fields import fields_of
+from apify_tasks_async._plain_time import plain_datetime
 from apify_tasks_async.errors import ApifyTasksError
 from apify_tasks_async.models import Bookmark, Task
 
@@ -131,7 +132,8 @@ def _structure_integer(value: Any, _: Any) -> int:
 
 def _structure_datetime(value: Any, _: Any) -> datetime:
     try:
-        return msgspec.convert(value, Moment).astimezone(UTC)
+        moment: datetime = msgspec.convert(value, Moment)
+        return moment.astimezone(UTC)
     except (ValueError, OverflowError, msgspec.MsgspecError):
         pass  # Such as 30 February, or a time that is outside the years 1 to 9999 in UTC.
     raise _expected("an RFC 3339 time", value)
@@ -266,8 +268,8 @@ converter.register_structure_hook(int, _structure_integer)
 converter.register_structure_hook(float, _structure_number)
 converter.register_structure_hook(ApifyTasksError, lambda text, _: ApifyTasksError(converter.structure(text, str)))
 converter.register_unstructure_hook(ApifyTasksError, str)
-converter.register_structure_hook(datetime, _structure_datetime)
-converter.register_unstructure_hook(datetime, _unstructure_datetime)
+converter.register_structure_hook(plain_datetime(), _structure_datetime)
+converter.register_unstructure_hook(plain_datetime(), _unstructure_datetime)
 converter.register_structure_hook_func(lambda kind: kind in (list[Task], tuple[Task, ...]), _structure_tasks)
 converter.register_structure_hook(Bookmark, lambda text, _: Bookmark.from_json(text))
 converter.register_unstructure_hook(Bookmark, Bookmark.to_json)

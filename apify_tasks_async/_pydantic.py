@@ -8,7 +8,6 @@ import ast
 import inspect
 import textwrap
 from collections.abc import Callable
-from datetime import datetime
 from functools import cache, partial
 from itertools import pairwise
 from typing import Any, get_args, get_origin, get_type_hints
@@ -19,6 +18,7 @@ from pydantic_core import CoreSchema, core_schema
 
 from apify_tasks_async._convert import converter
 from apify_tasks_async._fields import Field, fields_of
+from apify_tasks_async._plain_time import is_time
 from apify_tasks_async.errors import ApifyTasksError
 from apify_tasks_async.models import Bookmark
 
@@ -92,10 +92,10 @@ def _properties(model: type, handler: GetCoreSchemaHandler) -> dict[str, core_sc
 def _field_schema(hint: Any, field: Field, handler: GetCoreSchemaHandler) -> CoreSchema:
     if get_origin(hint) is tuple:
         return handler.generate_schema(list.__class_getitem__(get_args(hint)[0]))
-    if field.kind not in (datetime, ApifyTasksError):
+    if not is_time(field.kind) and field.kind is not ApifyTasksError:
         return handler.generate_schema(hint)
     text = core_schema.plain_serializer_function_ser_schema(converter.unstructure)
-    make = core_schema.datetime_schema if field.kind is datetime else core_schema.str_schema
+    make = core_schema.datetime_schema if is_time(field.kind) else core_schema.str_schema
     schema: CoreSchema = make(serialization=text)
     return core_schema.nullable_schema(schema) if field.nullable else schema
 

@@ -10,6 +10,7 @@ from typing import Any, overload
 import attrs
 
 from apify_tasks_async._document import Document, PydanticType
+from apify_tasks_async._plain_time import as_plain
 
 __all__ = ["Bookmark", "Task", "TaskPage", "TaskStats"]
 
@@ -18,11 +19,11 @@ def _as_utc(moment: datetime) -> datetime:
     if not isinstance(moment, datetime):
         raise TypeError(f"expected a datetime, got {moment!r}")
     if moment.tzinfo is UTC:
-        return moment
+        return as_plain(moment)
     if moment.utcoffset() is None:
         raise ValueError(f"expected an aware datetime, got the naive {moment!r}")
     try:
-        return moment.astimezone(UTC)
+        return as_plain(moment.astimezone(UTC))
     except OverflowError:
         raise ValueError(f"expected a time within the years 1 to 9999 of UTC, got {moment!r}") from None
 
@@ -173,7 +174,7 @@ class Bookmark(PydanticType):
             document["offset"],
             document["desc"],
             floor and datetime.fromisoformat(floor),
-            tuple((datetime.fromisoformat(moment), id_) for moment, id_ in document.get("recent") or ()),
+            tuple((_as_utc(datetime.fromisoformat(moment)), id_) for moment, id_ in document.get("recent") or ()),
         )
 
 

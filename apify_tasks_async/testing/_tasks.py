@@ -121,11 +121,8 @@ def _check_fields(fields: Mapping[str, Any]) -> None:
 
 
 def _encode_time(moment: datetime) -> msgspec.Raw:
-    # msgspec is three times as fast as isoformat(), but it refuses subclasses of datetime.
-    if type(moment) is datetime:
-        text = msgspec.json.encode(moment)
-    else:
-        text = msgspec.json.encode(datetime.isoformat(moment).replace("+00:00", "Z"))
+    # msgspec is three times as fast as isoformat().
+    text = msgspec.json.encode(moment)
     if not moment.microsecond:
         return msgspec.Raw(text.replace(b"Z", b".000Z"))
     return msgspec.Raw(text if moment.microsecond % 1000 else text.replace(b"000Z", b"Z"))
