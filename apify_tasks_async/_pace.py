@@ -1,7 +1,8 @@
 """How soon the next request may be sent: the rate limit of a client, and how refusals lower it. Pure.
 
 In any one second at most as many requests start as the limit says, whether the server's second slides or follows the
-clock. A leaky bucket does not promise that: its burst comes on top of what drips in the same second.
+clock. For a limit with a fraction it is the time of a whole number: 2 in 1.07 seconds are 1.875 a second. A leaky
+bucket does not promise that: its burst comes on top of what drips in the same second.
 """
 
 import math
@@ -9,7 +10,7 @@ import re
 from collections import deque
 from collections.abc import Callable
 
-WINDOW = 1.05
+WINDOW = 1.04
 """Seconds that the requests of one second are spread over. More than 1, since some reach the server faster."""
 
 RECOVERY = 5.0
@@ -42,11 +43,11 @@ class Pace:
     def next_allowed_at(self) -> float:
         """Return the time from which the next request may be sent."""
         rate = self._current_rate()
-        # With a rate below 1, one request in 1 / rate seconds.
-        maximum = math.floor(max(1, rate)) if rate < math.inf else len(self._sent) + 1
+        # As many as a second holds, rounded up, in the time that they take at this rate.
+        maximum = math.ceil(rate) if rate < math.inf else len(self._sent) + 1
         if len(self._sent) < maximum:
             return self._paused_until
-        return max(self._paused_until, self._sent[-maximum] + max(1, 1 / rate) * WINDOW)
+        return max(self._paused_until, self._sent[-maximum] + maximum / rate * WINDOW)
 
     def record_request(self) -> None:
         """Record a request that is sent now."""

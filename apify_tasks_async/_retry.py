@@ -20,10 +20,10 @@ from apify_tasks_async._transport import Transport
 class RetryPolicy:
     """How often, how soon and for how long a request is tried again.
 
-    A request is tried again after 429, 5xx, a transport failure, a timeout, or a 2xx without the page. It is never
-    tried again after another 4xx, a 3xx, or a certificate that is not trusted. The wait after attempt n is random in
-    [D, 2D], D = `base_delay` * 2 ** (n - 1), as https://docs.apify.com/api/v2#rate-limiting asks for. `Retry-After` is
-    honoured as the minimum.
+    A request is tried again after 408, 421, 425, 429, 5xx, a transport failure, a timeout, or a 2xx without the page.
+    It is never tried again after another 4xx, a 3xx, or a certificate that is not trusted. The wait after attempt n is
+    random in [D, 2D], D = `base_delay` * 2 ** (n - 1), as https://docs.apify.com/api/v2#rate-limiting asks for.
+    `Retry-After` is honoured as the minimum.
 
     Raises:
         TypeError: A value has the wrong type.
@@ -58,6 +58,9 @@ class RetryPolicy:
 
 
 _TRANSIENT = errors.TransportError, errors.RateLimitedError, errors.ServerError, errors.InvalidResponseError
+_TRANSIENT_STATUSES = 408, 421, 425
+"""Timeout, misdirected, too early: RFC 9110 and RFC 8470 let a client send a GET again."""
+
 _PERMANENT = errors.CertificateError, errors.InvalidTaskError, errors.ResponseTooLargeError  # Kinds of the above.
 
 
@@ -65,6 +68,8 @@ def is_transient(error: BaseException) -> bool:
     """Return True if the same request may succeed when it is sent again."""
     if isinstance(error, errors.ProxyError):
         return error.status is None or error.status >= 500
+    if isinstance(error, errors.ResponseError) and error.status in _TRANSIENT_STATUSES:
+        return True
     return isinstance(error, _TRANSIENT) and not isinstance(error, _PERMANENT)
 
 

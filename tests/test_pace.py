@@ -1,6 +1,7 @@
 """How soon requests may be sent."""
 
 import itertools
+import math
 from typing import Any
 
 import pytest
@@ -44,21 +45,21 @@ def most_within(moments: list[float], seconds: float) -> int:
     st.lists(st.floats(0, 1), min_size=1, max_size=150),
 )
 def test_no_second_holds_more_than_the_limit(rate: float, gaps: list[float]) -> None:
-    """Whenever requests are asked for, no second holds more of them than the limit allows, nor 1 / rate two."""
+    """Whenever requests are asked for, no second holds more than the limit; with a fraction: no ceil(rate) / rate."""
     sender = Sender(rate)
     for gap in gaps:
         sender.now += gap
         sender.send()
 
-    assert max(1, int(rate)) >= most_within(sender.sent, max(1.0, 1 / rate))
+    assert math.ceil(rate) >= most_within(sender.sent, math.ceil(rate) / rate)
 
 
-@pytest.mark.parametrize("rate", [0.5, 1, 7, 60, 1000])
+@pytest.mark.parametrize("rate", [0.3, 0.5, 1, 1.1, 1.875, 3.75, 7, 60, 1000])
 def test_what_is_allowed_is_used(rate: float) -> None:
-    """Of what the limit allows, at least nine tenths can be used, from the first second on."""
-    seconds = 20 / min(rate, 1)
+    """What was asked for can be used within 5 %, with a fraction too."""
+    seconds = 200 / min(rate, 1)
 
-    assert 0.9 * rate * seconds <= Sender(rate).send_for(seconds) <= rate * seconds
+    assert 0.95 * rate * seconds <= Sender(rate).send_for(seconds) <= rate * seconds + 1
 
 
 def test_a_full_second_may_start_at_once() -> None:
@@ -69,7 +70,7 @@ def test_a_full_second_may_start_at_once() -> None:
 
     assert 100.0 == sender.now
     sender.send()
-    assert 101.05 == pytest.approx(sender.now)
+    assert 101.04 == pytest.approx(sender.now)
 
 
 def test_without_a_limit_nothing_waits() -> None:
@@ -141,7 +142,7 @@ def test_a_refusal_halves_the_rate(rate: float | None) -> None:
 
     assert 0 == sender.send_for(0.4)
     sender.now = refused_at + 1.1
-    assert before // 2 <= sender.send_for(1) <= before * 0.65
+    assert before // 2 <= sender.send_for(1) <= math.ceil(before * 0.65)
     sender.now = refused_at + RECOVERY
     assert before <= sender.send_for(1) <= before * 1.2
 
@@ -167,7 +168,7 @@ def test_a_refusal_that_comes_late() -> None:
     sender.now += 20
     sender.pace.record_refusal(refused, 0)
 
-    assert 5 == sender.send_for(1)
+    assert 5 <= sender.send_for(1) <= 6
 
 
 def test_refusals_of_one_moment_halve_the_rate_once() -> None:

@@ -80,6 +80,14 @@ def test_is_transient(kind: type[ApifyTasksError], *, transient: bool) -> None:
     assert transient == is_transient(of_kind(kind))
 
 
+@pytest.mark.parametrize(
+    ("status", "transient"), [(400, False), (405, False), (408, True), (409, False), (421, True), (425, True)]
+)
+def test_statuses_that_ask_for_another_try(status: int, *, transient: bool) -> None:
+    """RFC 9110 and RFC 8470 let a client send a GET again after 408, 421 and 425, and after no other of these."""
+    assert transient == is_transient(ResponseError("boom", status=status))
+
+
 @pytest.mark.parametrize("error", [TimeoutError(), ConnectionError(), ValueError(), asyncio.CancelledError()])
 def test_foreign_errors_are_not_transient(error: BaseException) -> None:
     """What is none of our errors is not tried again, whatever it is."""
