@@ -8,6 +8,7 @@ from apify_tasks_async import errors
 from apify_tasks_async._arguments import check_integer, check_number, validator
 from apify_tasks_async._clock import Clock
 from apify_tasks_async._limiter import Limiter
+from apify_tasks_async._outage import Ticket, is_answer, is_shared
 from apify_tasks_async._page import Page, PageRequest
 from apify_tasks_async._patience import explain_timeout, full_time
 from apify_tasks_async._recorder import Recorder
@@ -53,7 +54,7 @@ class RetryPolicy:
     """How many more retries than successes all requests of a client may have together.
 
     Each retry takes one from it, each success puts one back, so that an outage does not multiply the load. While it is
-    empty, a request that fails is not tried again.
+    empty, a request that fails is not tried again. A request that stood back in an outage takes none.
     """
 
 
@@ -128,30 +129,59 @@ class RetryLoop:
         The error is returned, not raised. So no traceback keeps these frames and what they hold: the client, and texts
         in which a server may have repeated the token.
         """
+        ticket = self._limiter.outage.enter()
+        try:
+            return await self._fetch(request, ticket)
+        finally:
+            self._limiter.outage.leave(ticket)
+
+    async def _fetch(self, request: PageRequest, ticket: Ticket) -> Page | errors.ApifyTasksError:
         deadline = self._clock.now() + self._policy.deadline
-        number = 0
+        number = spent = 0
         while True:
             number += 1
-            async with self._limiter.turn() as waited:
+            async with self._limiter.turn(ticket) as waited:
                 deadline += waited
                 sent_at = self._clock.now()
-                result = await self._attempt(request, number, deadline)
-            elapsed = self._clock.now() - sent_at
-            delay = self._delay_after(result, number, deadline, sent_at)
-            self._recorder.record_attempt(request, number, result, elapsed, delay)
+                result = await self._attempt(request, number, spent + 1, deadline)
+            ended_at = self._clock.now()
+            delay: float | None
+            if await self._stands_back(result, ticket):
+                deadline += self._clock.now() - ended_at
+                delay = self._delay_after_outage(result, ticket)
+            else:
+                spent += 1
+                delay = self._delay_after(result, spent, deadline, sent_at, ticket)
+            self._recorder.record_attempt(request, number, result, ended_at - sent_at, delay)
             if delay is None:
+                self._limiter.outage.give_up(ticket)
                 return result
             await self._clock.sleep(delay)
 
-    async def _attempt(self, request: PageRequest, number: int, deadline: float) -> Page | errors.ApifyTasksError:
+    async def _stands_back(self, result: Page | errors.ApifyTasksError, ticket: Ticket) -> bool:
+        """Return True, after the outage, if the attempt failed only for what another request probes already."""
+        outage = self._limiter.outage
+        if is_answer(result):
+            outage.record_answer()
+        if not is_shared(result):
+            return False
+        outage.record_failure(ticket, is_timeout=isinstance(result, errors.RequestTimeoutError))
+        if not outage.holds(ticket):
+            return False
+        await outage.wait(ticket)
+        return True
+
+    async def _attempt(
+        self, request: PageRequest, number: int, patience: int, deadline: float
+    ) -> Page | errors.ApifyTasksError:
         # A consumer that blocks the event loop may let the deadline pass.
-        seconds = max(0.0, min(full_time(self._timeout, number), deadline - self._clock.now()))
+        seconds = max(0.0, min(full_time(self._timeout, patience), deadline - self._clock.now()))
         self._recorder.record_request()
         response = await self._transport.get(request, seconds)
         if isinstance(response, errors.ApifyTasksError):
             response.attempts = number
             if isinstance(response, errors.RequestTimeoutError):
-                explain_timeout(response, timeout=self._timeout, number=number, deadline=self._policy.deadline)
+                explain_timeout(response, timeout=self._timeout, number=patience, deadline=self._policy.deadline)
             return response
         self._recorder.record_body(len(response.body))
         self._limiter.pace.set_server_limit(response.headers.get("X-RateLimit-Limit"))
@@ -160,8 +190,14 @@ class RetryLoop:
             await asyncio.sleep(0)
             return read_response(request, response, number, self._redactor)
 
+    def _delay_after_outage(self, result: Page | errors.ApifyTasksError, ticket: Ticket) -> float | None:
+        """Return the seconds to wait before a request that stood back is sent again; `None` if it is hopeless."""
+        if ticket.hopeless:
+            return self._too_many(result)
+        return self._clock.uniform(0.0, self._policy.base_delay)
+
     def _delay_after(
-        self, result: Page | errors.ApifyTasksError, number: int, deadline: float, sent_at: float
+        self, result: Page | errors.ApifyTasksError, number: int, deadline: float, sent_at: float, ticket: Ticket
     ) -> float | None:
         """Return the seconds to wait before the next attempt; `None` after the last one."""
         if isinstance(result, Page):
@@ -176,7 +212,12 @@ class RetryLoop:
         delay = backoff(self._policy, number, result, self._clock)
         if self._clock.now() + delay >= deadline:
             return None
-        if not self._budget.spend():
-            result.problem += "; too many other requests failed as well to try again"
-            return None
+        if ticket.hopeless or not self._budget.spend():
+            return self._too_many(result)
         return delay
+
+    @staticmethod
+    def _too_many(result: Page | errors.ApifyTasksError) -> None:
+        """Say why a request is not tried again, although its attempts are not spent."""
+        if isinstance(result, errors.ApifyTasksError):
+            result.problem += "; too many other requests failed as well to try again"

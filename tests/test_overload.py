@@ -47,9 +47,11 @@ OUTAGES: dict[str, tuple[Fault, type[ApifyTasksError]]] = {
 
 @pytest.mark.parametrize(("fault", "error"), OUTAGES.values(), ids=OUTAGES)
 def test_an_outage_does_not_multiply_the_load(fault: Fault, error: type[ApifyTasksError]) -> None:
-    """100 pages cost 125 requests during an outage; after it, 100 requests and the same time as before.
+    """100 pages cost at most 107 requests during an outage; after it, 100 requests and the same time as before.
 
-    Each of the 8 connections that were open costs one more request if it breaks.
+    One request probes, three times another one scouts, and all others fail once. An answer that makes no sense is not
+    an outage: there, the budget bounds the requests. Each of the 8 connections that were open costs one more request if
+    it breaks.
 
     Takes over a second, since it sends 325 requests.
     """
@@ -60,7 +62,9 @@ def test_an_outage_does_not_multiply_the_load(fault: Fault, error: type[ApifyTas
 
     before, during, after = virtual_time.run(walk())
     broken = 8 if isinstance(fault, Disconnect) else 0
-    assert [100, 125 + broken, 100] == [len(load.requests) for load in (before, during, after)]
+    fewest, most = (125, 125) if isinstance(fault, MalformedJson) else (100, 107)
+    assert [100, 100] == [len(load.requests) for load in (before, after)]
+    assert fewest + broken <= len(during.requests) <= most + broken
     assert [0, 100, 0] == [len(load.failed) for load in (before, during, after)]
     assert {error} == {type(failure) for failure in during.failed}
     assert before.seconds == pytest.approx(after.seconds, rel=0.01)
@@ -93,8 +97,8 @@ def test_a_client_without_a_limit_finds_the_servers() -> None:
     assert load.seconds <= 1.6 * 200 / 60
 
 
-def test_each_success_allows_for_a_retry_more() -> None:
-    """A second outage costs the same as the first, since each success earns a retry.
+def test_a_second_outage_costs_the_same() -> None:
+    """A second outage costs no more than the first, since the server answered in between.
 
     Takes over a second, since it sends 650 requests.
     """
@@ -104,4 +108,6 @@ def test_each_success_allows_for_a_retry_more() -> None:
             loads = [*await outage(api, client, Status(503)), *await outage(api, client, Status(503))]
         return [len(load.requests) for load in loads]
 
-    assert [100, 125, 100] * 2 == virtual_time.run(walk())
+    counts = virtual_time.run(walk())
+    assert [100] * 4 == [counts[at] for at in (0, 2, 3, 5)]
+    assert max(counts[1], counts[4]) <= 107

@@ -708,11 +708,12 @@ class TestSharing:
 
     async def test_retry_budget(self, api: FakeApify, make_client: MakeClient) -> None:
         """The walks of a client have one retry budget together."""
-        client = make_client(retry=RetryPolicy(base_delay=0, budget=5))
+        client = make_client(retry=RetryPolicy(base_delay=0, budget=2))
         api.fail(Status(503), times=None)
         results = await asyncio.gather(*(client.all_tasks() for _ in range(4)), return_exceptions=True)
         assert 4 == sum(isinstance(result, ApifyTasksError) for result in results)
-        assert 4 + 5 == len(api.requests)
+        # The last one may be a scout, which stood back before: see _outage.
+        assert len(api.requests) in (4 + 2, 4 + 2 + 1)
 
 
 def api_with_invalid(places: set[int], count: int = 30) -> FakeApify:
