@@ -248,6 +248,9 @@ class TestArguments:
             ("reported_total", -1, ValueError),
             ("reported_total", "1", TypeError),
             ("shuffle_ties", 1, TypeError),
+            ("limiter", "leaky", ValueError),
+            ("limiter", None, ValueError),
+            ("refusal", 503, TypeError),
             ("on_request", 1, TypeError),
         ],
     )
@@ -999,6 +1002,34 @@ class TestRateLimit:
             statuses = await self.statuses(api, [100.0, 101.0, 101.9, 102.0, 103.9])
 
         assert statuses == [200, 429, 429, 200, 429]
+
+    @pytest.mark.asyncio
+    @pytest.mark.parametrize(
+        ("limiter", "moments", "accepted"),
+        [
+            ("fixed", [100.5, 100.9, 100.99, 101.0, 101.1, 101.2, 102.0], [0, 1, 3, 4, 6]),
+            ("bucket", [100.0, 100.0, 100.1, 100.5, 100.6, 110.0, 110.0, 110.0], [0, 1, 3, 5, 6]),
+            ("spaced", [100.0, 100.1, 100.4, 100.5, 100.9, 110.0, 110.0], [0, 3, 5]),
+        ],
+    )
+    async def test_other_limiters(self, limiter: Any, moments: list[float], accepted: list[int]) -> None:
+        """The second of the clock, a bucket of tokens, and even spaces count differently from a sliding second."""
+        async with FakeApify(rate_limit=2) as api:
+            api.limiter = limiter
+            statuses = await self.statuses(api, moments)
+
+        assert accepted == [index for index, status in enumerate(statuses) if status == 200]
+
+    @pytest.mark.asyncio
+    async def test_the_refusal_may_be_another_one(self) -> None:
+        """A gateway may refuse with 503 and say when to come again."""
+        async with FakeApify(rate_limit=2) as api:
+            api.refusal = Status(503, retry_after=7)
+            api._clock = lambda: 100.0
+            answers = [await ask(api) for _ in range(3)]
+
+        assert [200, 200, 503] == [answer.status for answer in answers]
+        assert "7" == answers[2].headers["Retry-After"]
 
     @pytest.mark.asyncio
     async def test_is_told(self) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import re
-from collections import deque
 from collections.abc import Callable, Mapping
 from http import HTTPStatus
 from typing import Any
@@ -28,7 +27,6 @@ __all__ = [
     "PATH",
     "Answer",
     "Query",
-    "RateWindow",
     "RecordedRequest",
     "accepts_gzip",
     "apply_fault",
@@ -132,29 +130,6 @@ def accepts_gzip(header: str) -> bool:
         if coding.strip() == "gzip":
             return not _REFUSED.fullmatch(weight.strip())
     return False
-
-
-class RateWindow:
-    """The requests that were accepted recently."""
-
-    def __init__(self) -> None:
-        self._accepted: deque[float] = deque()
-
-    def accepts(self, rate: float, now: float) -> bool:
-        """Return True if another request fits into the rate, and count it if so.
-
-        Args:
-            rate: Requests per second. A fraction applies to a longer time: 0.5 is one request in two seconds.
-            now: The monotonic time, in seconds.
-        """
-        capacity = math.ceil(rate)
-        oldest = now - capacity / rate
-        while self._accepted and self._accepted[0] <= oldest:
-            self._accepted.popleft()
-        if len(self._accepted) >= capacity:
-            return False
-        self._accepted.append(now)
-        return True
 
 
 @attrs.frozen

@@ -23,13 +23,13 @@ from apify_tasks_async._arguments import (
 )
 from apify_tasks_async.models import Task
 from apify_tasks_async.testing._faults import Fault, FaultScript, Hang, OtherRequest, Status
+from apify_tasks_async.testing._limiters import LIMITERS, Limiter, LimiterKind, make_limiter
 from apify_tasks_async.testing._listener import Listener
 from apify_tasks_async.testing._protocol import (
     DEFAULT_LIMIT,
     PATH,
     Answer,
     Query,
-    RateWindow,
     RecordedRequest,
     apply_fault,
     error_answer,
@@ -62,6 +62,11 @@ def _check_accounts(accounts: Any, own: str) -> None:
             raise ValueError("accounts must not have the token of the server itself")
 
 
+def _check_limiter(_: Any, attribute: attrs.Attribute[Any], value: Any) -> None:
+    if value not in LIMITERS:
+        raise ValueError(f"{attribute.name} must be one of {', '.join(LIMITERS)}, got {short_repr(value)}")
+
+
 def _check_lags(name: str, value: Any) -> None:
     if not isinstance(value, tuple):
         raise TypeError(f"{name} must be a tuple of integers, got {short_repr(value)}")
@@ -89,7 +94,7 @@ class FakeApify:
         tasks: The tasks to begin with, or how many to make.
         token: The accepted token, sent as `Authorization: Bearer` or as the query parameter `token`.
         latency: Seconds before every answer.
-        rate_limit: Requests per second; others are answered with 429. `None`: unlimited.
+        rate_limit: Requests per second; others are answered with 429. `None`: unlimited. See `limiter` and `refusal`.
         max_limit: The maximum number of tasks in one page.
         seed: Decides faults with a probability, and the order of shuffled ties.
         port: The port to listen on; 0: a free one.
@@ -144,6 +149,16 @@ class FakeApify:
 
     _accounts: Mapping[str, Any] = attrs.field(default={}, alias="accounts", kw_only=True)
 
+    limiter: LimiterKind = attrs.field(default="sliding", init=False, validator=_check_limiter)
+    """How `rate_limit` is counted. You may change it while the server runs.
+
+    "sliding": no second holds more. "fixed": no second of the clock holds more. "bucket": a second's worth may be saved
+    up. "spaced": requests must be evenly spaced, as nginx has it with `limit_req`.
+    """
+
+    refusal: Status = attrs.field(default=Status(429), init=False, validator=validator(check_instance, kinds=(Status,)))
+    """The answer to a request over the `rate_limit`. nginx answers 503 by default."""
+
     reported_total: int | None = attrs.field(
         default=None, init=False, validator=validator(check_integer, optional=True, minimum=0)
     )
@@ -189,7 +204,7 @@ class FakeApify:
     _tasks: TaskList = attrs.field(init=False)
     _faults: FaultScript = attrs.field(init=False)
     _turns: Iterator[int] = attrs.field(factory=itertools.count, init=False)
-    _rate: RateWindow = attrs.field(factory=RateWindow, init=False)
+    _limiters: dict[LimiterKind, Limiter] = attrs.field(init=False)
     _clock: Callable[[], float] = attrs.field(default=time.monotonic, init=False)
     _listener: Listener = attrs.field(init=False)
     _server: FakeApify | None = attrs.field(default=None, init=False)
@@ -198,6 +213,7 @@ class FakeApify:
     def __attrs_post_init__(self) -> None:
         self._tasks = TaskList(_initial_tasks(self._initial), seed=self._seed)
         self._faults = FaultScript(seed=self._seed)
+        self._limiters = {kind: make_limiter(kind) for kind in LIMITERS}
         self._listener = Listener(self._handle, self._host, self._port)
         # Let go of an iterable that is exhausted.
         self._initial = 0
@@ -441,8 +457,8 @@ class FakeApify:
             return error_answer(401, error_type="token-not-provided", message="The request came without a token.")
         if token != self.token:
             return error_answer(401)
-        if self.rate_limit is not None and not self._rate.accepts(self.rate_limit, self._clock()):
-            return error_answer(429)
+        if self.rate_limit is not None and not self._limiters[self.limiter].accepts(self.rate_limit, self._clock()):
+            return status_answer(self.refusal)
         if query.problem is not None:
             return error_answer(400, message=query.problem)
         answered = query.instead(fault)
