@@ -55,9 +55,7 @@ class Redactor:
     def redact(self, text: str) -> str:
         """Return the text without the secrets."""
         for secret in self._secrets:
-            text = text.replace(secret, "***")
-            # A message shortens what it quotes, and the secret with it.
-            text = re.sub(f"{re.escape(secret[:MINIMUM_LENGTH])}[!-~]*?\\.\\.\\.", "***...", text)
+            text = _mask_cut(text.replace(secret, "***"), secret[:MINIMUM_LENGTH])
         return text
 
     def redact_error(self, error: ApifyTasksError) -> None:
@@ -68,3 +66,28 @@ class Redactor:
             error.answered_by = self.redact(error.answered_by)
         if isinstance(error, InvalidTaskError):
             error.problems = tuple(map(self.redact, error.problems))
+
+
+_GAP = re.compile("[^!-~]")
+
+
+def _mask_cut(text: str, start: str) -> str:
+    """Mask the secret where it is cut: a message shortens what it quotes, and the secret with it.
+
+    A server may repeat the start of the secret thousands of times, so nothing is searched twice.
+    """
+    parts: list[str] = []
+    done = position = gap = 0
+    while (begin := text.find(start, position)) >= 0:
+        after = begin + len(start)
+        if gap < after:
+            found = _GAP.search(text, after)
+            gap = found.start() if found else len(text)
+        cut = text.find("...", after, gap)
+        if cut < 0:
+            # Nor is one cut that begins later, before the gap. A start with a space in it may lie across the gap.
+            position = max(begin + 1, gap - len(start) + 1)
+        else:
+            parts += text[done:begin], "***..."
+            done = position = cut + len("...")
+    return "".join(parts) + text[done:]
