@@ -10,6 +10,7 @@ from typing import Any
 from yarl import URL
 
 from apify_tasks_async._environment import may_send_plainly
+from apify_tasks_async._secret import Secret, as_secret
 from apify_tasks_async.errors import ConfigurationError
 
 
@@ -96,18 +97,20 @@ def validator(check: Callable[..., None], *, optional: bool = False, **bounds: A
     return validate
 
 
-def check_token(token: Any) -> None:
-    """Raise unless the value can be sent as a bearer token. The error does not show it."""
-    if not isinstance(token, str):
+def check_token(token: Any) -> Secret:
+    """Return the `Secret` if it can be sent as a bearer token. Otherwise raise an error that does not show it."""
+    token = as_secret(token)
+    if not isinstance(token, Secret):
         raise TypeError(f"token must be a string, got {type(token).__name__}")
-    if not token:
+    if not token.get_secret_value():
         raise ConfigurationError("token is empty; set APIFY_TOKEN, or pass a token from Apify Console")
-    if token[0] in "\"'" or token[-1] in "\"'":
+    if re.match("[\"']|.*[\"']$", token.get_secret_value(), re.DOTALL):
         raise ConfigurationError("token is in quotes; remove them")
-    if not re.fullmatch(r"[!-~]+", token):
+    if not re.fullmatch(r"[!-~]+", token.get_secret_value()):
         raise ConfigurationError(
             "token must consist of visible ASCII characters; is there a space or a line break at its end?"
         )
+    return token
 
 
 def normalise_base_url(base_url: Any, *, allow_insecure: bool) -> URL:

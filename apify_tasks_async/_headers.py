@@ -7,7 +7,7 @@ from typing import Any
 
 from apify_tasks_async import _environment
 from apify_tasks_async._arguments import short_repr
-from apify_tasks_async._secret import Secret
+from apify_tasks_async._secret import Secret, as_secret
 from apify_tasks_async._version import __version__
 
 USER_AGENT = f"apify-tasks-async/{__version__} (Python {sys.version_info.major}.{sys.version_info.minor})"
@@ -26,18 +26,19 @@ _OURS = {
 """Headers that `headers` must not contain, and what to do instead."""
 
 
-def read_headers(headers: Any, user_agent_suffix: Any) -> dict[str, str]:
+def read_headers(headers: Any, user_agent_suffix: Any) -> dict[str, str | Secret]:
     """Check the arguments; return the headers that they and the environment add to a request."""
-    added = {} if headers is None else _checked(headers)
+    added: dict[str, str | Secret] = {} if headers is None else _checked(headers)
     key = _environment.workflow_key()
     if key is not None and "x-apify-workflow-key" not in map(str.lower, added):
-        added["X-Apify-Workflow-Key"] = _checked_value("APIFY_WORKFLOW_KEY", key)
+        added["X-Apify-Workflow-Key"] = _checked_value("APIFY_WORKFLOW_KEY", as_secret(key))
     if user_agent_suffix is not None:
-        added["User-Agent"] = f"{USER_AGENT} {_checked_value('user_agent_suffix', user_agent_suffix)}"
+        suffix = _checked_value("user_agent_suffix", as_secret(user_agent_suffix))
+        added["User-Agent"] = f"{USER_AGENT} {suffix.get_secret_value()}"
     return added
 
 
-def _checked(headers: Any) -> dict[str, str]:
+def _checked(headers: Any) -> dict[str, str | Secret]:
     if not isinstance(headers, Mapping):
         raise TypeError(f"headers must be a mapping, got {type(headers).__name__}")
     return {_checked_name(name): _checked_value(f"headers[{name!r}]", value) for name, value in headers.items()}
@@ -55,8 +56,8 @@ def _checked_name(name: Any) -> str:
 
 def _checked_value(name: str, value: Any) -> Secret:
     # No error and no repr shows it: it may be a key.
-    if not isinstance(value, str):
+    if not isinstance(value, Secret):
         raise TypeError(f"{name} must be a string, got {type(value).__name__}")
-    if not re.fullmatch(r"[!-~]([ \t!-~]*[!-~])?", value):
+    if not re.fullmatch(r"[!-~]([ \t!-~]*[!-~])?", value.get_secret_value()):
         raise ValueError(f"{name} must consist of visible ASCII characters, and spaces between them")
-    return Secret(value)
+    return value

@@ -2,6 +2,7 @@
 
 import base64
 import re
+from collections.abc import Mapping
 from typing import Any, Self
 
 import attrs
@@ -31,34 +32,35 @@ class Proxy:
         """The host and the port, for messages."""
         return str(self.url.host_port_subcomponent)
 
-    def headers(self) -> dict[str, str]:
+    def headers(self) -> Mapping[str, str | Secret]:
         """Return the headers that the proxy is sent."""
         return {"Proxy-Authorization": self.credentials} if self.credentials else {}
 
     @classmethod
-    def parse(cls, name: str, text: str) -> Self:
+    def parse(cls, name: str, text: Secret) -> Self:
         """Return the proxy with this URL. Without a scheme it is `http`, as for curl.
 
         Args:
             name: The argument or the variable that holds the URL.
             text: The URL.
         """
-        text = Secret(text if "://" in text else f"http://{text}")
+        if "://" not in text.get_secret_value():
+            text = Secret(f"http://{text.get_secret_value()}")
         if problem := _problem_of(text):
             raise ConfigurationError(f"{name} {problem}")
-        url = URL(text)
+        url = URL(text.get_secret_value())
         if url.user is None and url.password is None:
             return cls(url.origin())
         user, password = url.user or "", url.password or ""
-        encoded = Secret(base64.b64encode(f"{user}:{password}".encode()).decode())
-        return cls(url.origin(), Secret(f"Basic {encoded}"), (Secret(password), encoded))
+        encoded = base64.b64encode(f"{user}:{password}".encode()).decode()
+        return cls(url.origin(), Secret(f"Basic {encoded}"), (Secret(password), Secret(encoded)))
 
 
 def _problem_of(text: Secret) -> str | None:
     """Return what makes the URL unusable. Not raised here, where a traceback with locals would show the password."""
-    shown = shown_url(text)
+    shown = shown_url(text.get_secret_value())
     try:
-        url = URL(text)
+        url = URL(text.get_secret_value())
         usable = re.fullmatch(r"[\w.:%-]+", (url.host or "").encode("idna").decode(), re.ASCII)
     except (ValueError, IndexError):  # IndexError: yarl, of https://@[]@
         return f"is not a usable URL: {shown}"
@@ -73,16 +75,16 @@ def read_proxy(proxy: Any, url: URL) -> Proxy | None:
     """Return the proxy for the requests to a URL; `None` to send them directly.
 
     Args:
-        proxy: The URL of the proxy; `"env"` to read it from the environment.
+        proxy: The `Secret` URL of the proxy; `"env"` to read it from the environment.
         url: The URL of the API.
     """
     if proxy is None:
         return None
-    if not isinstance(proxy, str):
+    if not isinstance(proxy, Secret):
         raise TypeError(f"proxy must be a string, got {type(proxy).__name__}")  # Its repr may show a password.
-    if not proxy:
+    if not proxy.get_secret_value():
         raise ConfigurationError("proxy must not be empty; None means no proxy")
-    if proxy != "env":
+    if proxy.get_secret_value() != "env":
         return Proxy.parse("proxy", proxy)
     name, value = _environment.proxy(url.scheme, url.host or "")
     return Proxy.parse(name, value) if value else None

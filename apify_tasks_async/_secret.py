@@ -1,17 +1,39 @@
 """The token: how it stays hidden, and how it is removed from what a server sends."""
 
+import json
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Protocol, Self, SupportsIndex
 
-from apify_tasks_async.errors import ApifyTasksError, InvalidTaskError, ResponseError
+from apify_tasks_async.errors import ApifyTasksError
 
 MINIMUM_LENGTH = 8
 """Characters of a token that is redacted. A shorter one may be a word of the API's own messages."""
 
 
-class Secret(str):
-    """A string whose repr is '***', also that of its slices: tracebacks with locals use `repr`."""
+class Secret:
+    """Holds a text that no report shows. Not a string: some reporters write the locals of each frame as JSON.
+
+    The text is in a closure, which neither `vars` nor a search through the slots enters, and which cannot be pickled.
+    """
+
+    __slots__ = ("_reveal",)
+
+    _reveal: Callable[[], str]
+
+    def __init__(self, text: str) -> None:
+        self._reveal = lambda: text
+
+    def __repr__(self) -> str:
+        return "***"
+
+    def get_secret_value(self) -> str:
+        """Return the text."""
+        return self._reveal()
+
+
+class HeaderText(str):
+    """The value of a header, for aiohttp. Its repr is '***', also that of its slices: aiohttp's own frames hold it."""
 
     __slots__ = ()
 
@@ -20,6 +42,11 @@ class Secret(str):
 
     def __repr__(self) -> str:
         return "'***'"
+
+
+def as_header(value: str | Secret) -> str:
+    """Return the text of a header. Call it where the request is sent, so that no other frame holds the text."""
+    return HeaderText(value.get_secret_value()) if isinstance(value, Secret) else value
 
 
 def as_secrets(values: Any) -> Any:
@@ -35,37 +62,64 @@ class SecretText(Protocol):
         ...
 
 
-def as_secret(token: str | SecretText | None) -> Secret | None:
-    """Wrap the token so that its repr is '***'. What is not a text, and does not hide one, is returned unchanged."""
-    reveal = getattr(token, "get_secret_value", None)
-    secret = _wrap(reveal()) if callable(reveal) else _wrap(token)
-    return token if secret is None else secret  # type: ignore[return-value]  # check_token refuses another type
+def as_secret(value: Any) -> Any:
+    """Return the `Secret` of a text, or of what hides one. Anything else is returned unchanged."""
+    if isinstance(value, Secret):
+        return value
+    if isinstance(value, str):
+        return Secret(value)
+    reveal = getattr(value, "get_secret_value", None)
+    return _wrap(reveal(), value) if callable(reveal) else value
 
 
-def _wrap(text: Any) -> Secret | None:
-    return Secret(text) if isinstance(text, str) else None
+def _wrap(text: Any, otherwise: Any) -> Any:
+    return Secret(text) if isinstance(text, str) else otherwise
 
 
 class Redactor:
     """Replaces secrets with `***` in texts that a server sent, since a server may repeat them."""
 
-    def __init__(self, *secrets: str) -> None:
-        self._secrets = [Secret(secret) for secret in secrets if len(secret) >= MINIMUM_LENGTH]
+    def __init__(self, *secrets: str | Secret) -> None:
+        # Messages also quote texts as Python and JSON write them, which doubles a backslash.
+        self._secrets = [
+            Secret(spelling)
+            for text in (secret.get_secret_value() if isinstance(secret, Secret) else secret for secret in secrets)
+            for spelling in dict.fromkeys([text, repr(text)[1:-1], json.dumps(text)[1:-1]])
+            if len(text) >= MINIMUM_LENGTH
+        ]
 
     def redact(self, text: str) -> str:
         """Return the text without the secrets."""
-        for secret in self._secrets:
+        for holder in self._secrets:
+            secret = holder.get_secret_value()
             text = _mask_cut(text.replace(secret, "***"), secret[:MINIMUM_LENGTH])
         return text
 
     def redact_error(self, error: ApifyTasksError) -> None:
-        """Remove the secrets from the texts of an error."""
-        error.problem = self.redact(error.problem)
+        """Remove the secrets from all texts of an error, and from the document that it holds.
+
+        Only here are the texts decoded: JSON has many spellings of one token.
+        """
+        for name, value in vars(error).items():
+            vars(error)[name] = self._redact_value(value)
         error.args = (error.problem,)
-        if isinstance(error, ResponseError) and error.answered_by is not None:
-            error.answered_by = self.redact(error.answered_by)
-        if isinstance(error, InvalidTaskError):
-            error.problems = tuple(map(self.redact, error.problems))
+
+    def _redact_value(self, value: Any) -> Any:
+        if isinstance(value, str):
+            return self.redact(value)
+        if isinstance(value, tuple):
+            return tuple(map(self._redact_value, value))
+        return self._redact_document(value) if isinstance(value, dict | list) else value
+
+    def _redact_document(self, document: Any) -> Any:
+        # As text, since that needs no loop over what may be many values. Nothing is cut in it.
+        try:
+            text = redacted = json.dumps(document, ensure_ascii=False)
+            for holder in self._secrets:
+                redacted = redacted.replace(holder.get_secret_value(), "***")
+            return document if redacted == text else json.loads(redacted)
+        except (RecursionError, ValueError):
+            return None  # Nested too deeply, or the secret looks like JSON.
 
 
 _GAP = re.compile("[^!-~]")

@@ -14,7 +14,7 @@ from apify_tasks_async._proxy import Proxy
 from apify_tasks_async._proxy_failures import read_proxy_failure
 from apify_tasks_async._recorder import Recorder
 from apify_tasks_async._refusal import Response, is_foreign
-from apify_tasks_async._secret import Redactor, Secret
+from apify_tasks_async._secret import Redactor, Secret, as_header
 from apify_tasks_async._session import Session
 from apify_tasks_async.errors import ApifyTasksError, ConfigurationError, ResponseTooLargeError
 
@@ -31,18 +31,19 @@ class Transport:
     def __init__(
         self,
         url: URL,
-        token: str,
+        token: Secret,
         redactor: Redactor,
         recorder: Recorder,
         session: Session,
         *,
         max_body_bytes: int,
-        headers: Mapping[str, str] | None = None,
+        headers: Mapping[str, str | Secret] | None = None,
         proxy: Proxy | None = None,
     ) -> None:
         self._origin = str(url.origin())
         self._url = url.joinpath(*PATH.strip("/").split("/"))
-        self._headers = {**(headers or {}), "Accept": "application/json", "Authorization": Secret(f"Bearer {token}")}
+        bearer = Secret(f"Bearer {token.get_secret_value()}")
+        self._headers = {**(headers or {}), "Accept": "application/json", "Authorization": bearer}
         self._proxy = proxy
         self._redactor = redactor
         self._recorder = recorder
@@ -112,10 +113,10 @@ class Transport:
     async def _exchange(
         self, request: PageRequest, timer: asyncio.Timeout, session: aiohttp.ClientSession, exchange: Exchange
     ) -> Response | ApifyTasksError:
-        headers = dict(self._headers)
+        headers: dict[str, str | Secret] = dict(self._headers)
         options = exchange.options()
         if self._proxy is not None:
-            options |= {"proxy": self._proxy.url, "proxy_headers": self._proxy.headers()}
+            options |= {"proxy": self._proxy.url}
             if self._url.scheme == "http":  # No tunnel, so the proxy reads the request itself.
                 headers |= self._proxy.headers()
         if not session.auto_decompress:
@@ -123,7 +124,9 @@ class Transport:
         async with session.get(
             self._url,
             params=request.query(),
-            headers=headers,
+            # Only here do the secrets become texts.
+            headers=_texts(headers),
+            proxy_headers=_texts(self._proxy.headers()) if self._proxy else None,
             allow_redirects=False,
             raise_for_status=False,
             **options,
@@ -151,6 +154,10 @@ class Transport:
         except (aiohttp.ClientError, OSError):
             return None
         return None if body is None else self._redactor.redact(body.decode("latin-1")).encode("latin-1")
+
+
+def _texts(headers: Mapping[str, str | Secret]) -> dict[str, str]:
+    return {name: as_header(value) for name, value in headers.items()}
 
 
 async def _read(stream: aiohttp.StreamReader, maximum: int) -> bytes | None:

@@ -48,7 +48,7 @@ from apify_tasks_async._pages import OnInvalid, PageIterator
 from apify_tasks_async._proxy import read_proxy
 from apify_tasks_async._recorder import Attempt, ClientStats, Recorder
 from apify_tasks_async._retry import RetryLoop, RetryPolicy
-from apify_tasks_async._secret import Redactor, SecretText, as_secret, as_secrets
+from apify_tasks_async._secret import Redactor, Secret, SecretText, as_secret, as_secrets
 from apify_tasks_async._session import OwnSession, SharedSession, as_session
 from apify_tasks_async._transport import Transport
 from apify_tasks_async._walk import Walk
@@ -160,7 +160,7 @@ class TasksClient:
                 raise ConfigurationError(
                     "no token; pass token=..., or set APIFY_TOKEN (Apify Console, Settings, API & Integrations)"
                 )
-            check_token(token)
+            secret = check_token(token)
             check_boolean("allow_insecure", allow_insecure)
             base_url = _environment.base_url() if base_url is None else base_url
             url = normalise_base_url(base_url, allow_insecure=allow_insecure)
@@ -179,12 +179,12 @@ class TasksClient:
             check_plain_function("on_attempt", on_attempt)
         added = read_headers(headers, user_agent_suffix)
         self._base_url = str(url)
-        redactor = Redactor(token, *(via.secrets if via else ()))
+        redactor = Redactor(secret, *(via.secrets if via else ()))
         host = url.host_port_subcomponent or ""
         clock, self._recorder = self._clock, Recorder(on_attempt, host, label and redactor.redact(label))
         transport = Transport(
             url,
-            token,
+            secret,
             redactor,
             self._recorder,
             as_session(session, url.raw_host or "") or OwnSession(concurrency, self._base_url),
@@ -553,7 +553,7 @@ def _naming(label: str | None, token: object) -> Generator[None, None, None]:
     try:
         yield
     except ConfigurationError as error:
-        error.label = Redactor(token).redact(label) if label and isinstance(token, str) else label
+        error.label = Redactor(token).redact(label) if label and isinstance(token, Secret) else label
         raise
 
 

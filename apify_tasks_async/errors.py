@@ -277,7 +277,7 @@ class InvalidTaskError(InvalidResponseError):
         task_id: The item's `id` if it has one.
         created_at: The item's `createdAt` if it can be read.
         problems: What is wrong with it, one problem a line: `createdAt: required`.
-        raw: The JSON document of the item.
+        raw: The JSON document of the item. A token in it is hidden. `None` if it is nested too deeply to search it.
     """
 
     advice = "pass on_invalid='skip' to leave such tasks out, or a function that receives each error"

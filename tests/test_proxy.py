@@ -32,6 +32,7 @@ from apify_tasks_async import (
     iter_tasks,
 )
 from apify_tasks_async._proxy import Proxy, read_proxy
+from apify_tasks_async._secret import Secret
 from apify_tasks_async.testing import FakeApify
 
 PASSWORD = "correct-horse-battery"
@@ -398,9 +399,10 @@ async def test_the_command_refuses_a_proxy(variables: dict[str, str], options: l
 )
 def test_usable_proxies(proxy: str, expected: str, user: str | None) -> None:
     """A proxy may have a user and a password, which are decoded."""
-    found = read_proxy(proxy, URL("https://api.apify.com"))
+    found = read_proxy(Secret(proxy), URL("https://api.apify.com"))
     assert found is not None
-    assert (expected, user) == (str(found.url), found.credentials)
+    credentials = found.credentials and found.credentials.get_secret_value()
+    assert (expected, user) == (str(found.url), credentials)
     assert "'secret'" not in repr(found)
 
 
@@ -437,7 +439,7 @@ def test_other_types_are_no_proxies(proxy: Any) -> None:
 def test_any_user_and_password(user: str, password: str) -> None:
     """Every user and password survive the way through a URL."""
     text = f"{quote(user, safe='', errors='replace')}:{quote(password, safe='', errors='replace')}"
-    found = Proxy.parse("proxy", f"http://{text}@proxy.example:1")
+    found = Proxy.parse("proxy", Secret(f"http://{text}@proxy.example:1"))
     assert URL("http://proxy.example:1") == found.url
 
 
@@ -486,8 +488,8 @@ def test_variables(
     """The variables mean what they mean to curl."""
     for name, value in variables.items():
         monkeypatch.setenv(name, value)
-    found = _environment.proxy(URL(url).scheme, URL(url).host or "")
-    assert expected == (found if found[1] else None)
+    source, secret = _environment.proxy(URL(url).scheme, URL(url).host or "")
+    assert expected == ((source, secret.get_secret_value()) if secret else None)
 
 
 def test_other_errors_hide_the_password() -> None:

@@ -1,8 +1,10 @@
 """The token is nowhere except in the header of the request."""
 
 import asyncio
+import itertools
 import json
 import logging
+import pickle
 import sys
 import warnings
 from collections.abc import Awaitable, Callable, Iterator
@@ -18,6 +20,8 @@ from helpers.leaks import leaks
 from helpers.processes import SECONDS, started
 from helpers.raw_server import RawServer, message
 from helpers.support import FakeTime, until, wait_until
+from hypothesis import given
+from hypothesis import strategies as st
 from pydantic import SecretBytes, SecretStr
 
 from apify_tasks_async import (
@@ -25,12 +29,16 @@ from apify_tasks_async import (
     Attempt,
     ClientClosedError,
     InvalidResponseError,
+    InvalidTaskError,
     ResponseError,
     RetryPolicy,
     TasksClient,
     iter_tasks,
 )
-from apify_tasks_async._secret import Secret
+from apify_tasks_async._page import PageRequest
+from apify_tasks_async._refusal import Response
+from apify_tasks_async._response import read_response
+from apify_tasks_async._secret import Redactor, Secret, as_header
 from apify_tasks_async.testing import FakeApify, Hang, MalformedItem, Status
 
 SECRET = "planted-token-"
@@ -49,12 +57,24 @@ def log(caplog: pytest.LogCaptureFixture) -> pytest.LogCaptureFixture:
     return caplog
 
 
-@pytest.mark.parametrize("text", ["", "x", TOKEN])
+@pytest.mark.parametrize("text", ["", "?", TOKEN])
 def test_secret(text: str) -> None:
-    """A secret equals its text, but the repr hides it, also that of a slice."""
+    """A secret gives its text to whoever asks for it, and no report finds it."""
     secret = Secret(text)
-    assert (text, text.encode(), f"Bearer {text}") == (secret, secret.encode(), f"Bearer {secret}")
-    assert ["'***'"] * 3 == [repr(secret), repr(secret[:5]), repr(secret[5:])]
+    assert text == secret.get_secret_value()
+    assert ["***"] * 3 == [repr(secret), str(secret), f"{secret}"]
+    assert str not in Secret.__mro__
+    assert [] == leaks(secret, text or "a text")
+    with pytest.raises((AttributeError, TypeError, pickle.PicklingError)):
+        pickle.dumps(secret)
+
+
+@pytest.mark.parametrize("text", ["", "x", TOKEN])
+def test_header(text: str) -> None:
+    """The value of a header equals its text, but the repr hides it, also that of a slice."""
+    header = as_header(Secret(text))
+    assert (text, text.encode(), f"{text}") == (header, header.encode(), f"{header}")
+    assert ["'***'"] * 3 == [repr(header), repr(header[:5]), repr(header[5:])]
 
 
 @pytest.mark.asyncio
@@ -199,7 +219,7 @@ LEAKY = {
 async def test_echo_in_a_page(
     document: Any, call: Callable[[TasksClient], Awaitable[Any]], log: pytest.LogCaptureFixture
 ) -> None:
-    """An error about a page that repeats the token does not show it; the raw item stays unchanged."""
+    """An error about a page that repeats the token does not show it."""
     async with (
         RawServer(message(json.dumps(document).encode())) as server,
         client_of(Met(server, server.url), FakeTime(), TOKEN[:46]) as client,
@@ -208,8 +228,62 @@ async def test_echo_in_a_page(
             await call(client)
     error = caught.value
     assert "Bearer ***" in str(error)
-    said = [str(error), repr(error), *error.args, *getattr(error, "problems", ()), log.text]
-    assert [] == [text for text in said if TOKEN[:12] in text]
+    assert [] == leaks(error, TOKEN[:12])
+    assert TOKEN[:12] not in log.text
+
+
+def spelled(text: str, escapes: list[str]) -> str:
+    """Return the text as JSON may write it: each character as it is, or as one of its escapes."""
+    spellings: dict[str, Callable[[str], str]] = {
+        "as it is": lambda char: json.dumps(char)[1:-1],
+        "lower": lambda char: f"\\u{ord(char):04x}",
+        "upper": lambda char: f"\\u{ord(char):04X}",
+    }
+    return "".join(spellings[escape](char) for char, escape in zip(text, itertools.cycle(escapes), strict=False))
+
+
+_ITEM = json.dumps(task_document(name="NAME", createdAt="CREATED", new={"KEY": ["DEEP"]}))
+PLACES: dict[str, tuple[int, str]] = {
+    "type": (403, '{"error": {"type": "HERE", "message": "no"}}'),
+    "message": (503, '{"error": {"type": "a", "message": "Bearer HERE, so no"}}'),
+    "cut message": (400, '{"error": {"type": "a", "message": "' + "x" * 270 + 'HERE"}}'),
+    "a 2xx": (204, "HERE"),
+    "a gateway's page": (502, "<html><body>HERE</body></html>"),
+    "no JSON": (200, "HERE"),
+    "total": (200, json.dumps(page_document(total="HERE"))),
+    "name of a page": (200, json.dumps(page_document()).replace("total", "HERE")),
+    **{
+        where: (200, json.dumps(page_document("ITEM")).replace('"ITEM"', _ITEM.replace(where, "HERE")))
+        for where in ("CREATED", "NAME", "KEY", "DEEP", "zdc3Pyhyz3m8vjDeM", "userId")
+    },
+    "an item that is a text": (200, json.dumps(page_document("HERE"))),
+    "an item that is an array": (200, json.dumps(page_document([["HERE"]]))),
+}
+
+
+@pytest.mark.parametrize(("status", "body"), PLACES.values(), ids=PLACES)
+@given(
+    escapes=st.lists(st.sampled_from(["as it is", "lower", "upper"]), min_size=1, max_size=len(TOKEN)),
+    token=st.sampled_from([TOKEN, SECRET + "with'both\"quotes\\and-a-backslash"]),
+)
+def test_spellings(status: int, body: str, escapes: list[str], token: str) -> None:
+    """Whatever the spelling of a token in JSON and the place, no text of an error and no pickle of it holds it."""
+    written = spelled(token, escapes) if body.startswith("{") else token
+    response = Response(status, {"Server": token, "Via": f"1.1 {token}"}, body.replace("HERE", written).encode())
+    result = read_response(PageRequest(0, 1000, desc=False), response, 1, Redactor(token))
+    errors = [result] if isinstance(result, ApifyTasksError) else result.entries
+    for error in errors:
+        assert isinstance(error, ApifyTasksError)
+        assert [] == leaks(error, SECRET)
+
+
+def test_raw_that_cannot_be_searched() -> None:
+    """An invalid item that is nested too deeply to look for the token is not kept."""
+    error = InvalidTaskError("an item", raw=[])
+    for _ in range(10**5):
+        error.raw = [error.raw]
+    Redactor(TOKEN).redact_error(error)
+    assert error.raw is None
 
 
 def command(api: FakeApify, folder: Path, name: str) -> AbstractContextManager[Popen[bytes]]:

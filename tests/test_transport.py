@@ -31,7 +31,7 @@ from apify_tasks_async import (
 )
 from apify_tasks_async._page import PageRequest
 from apify_tasks_async._recorder import Recorder
-from apify_tasks_async._secret import Redactor
+from apify_tasks_async._secret import Redactor, Secret
 from apify_tasks_async._session import OwnSession
 from apify_tasks_async._transport import Transport
 
@@ -222,7 +222,7 @@ async def test_pinned_certificate() -> None:
 def transport_to(url: URL) -> Transport:
     """Return a transport with a session of its own."""
     session = OwnSession(1, str(url))
-    return Transport(url, TOKEN, Redactor(TOKEN), Recorder(None), session, max_body_bytes=1)
+    return Transport(url, Secret(TOKEN), Redactor(TOKEN), Recorder(None), session, max_body_bytes=1)
 
 
 @pytest.mark.parametrize("host", ["a" * 64 + ".example", "api..example", "a" * 64 + "\xe9.example"])

@@ -2,6 +2,7 @@
 
 import copy
 import itertools
+import json
 import pickle
 import pprint
 import traceback
@@ -50,6 +51,9 @@ def reports(error: BaseException) -> dict[str, str]:
     texts["traceback"] = "".join(report.format())
     for frame, _ in traceback.walk_tb(start):
         texts[f"locals of {frame.f_code.co_qualname}"] = repr(list(frame.f_locals.items()))
+        # Rollbar writes texts as they are, and the repr of what JSON does not have.
+        with suppress(ValueError, RecursionError):
+            texts[f"JSON of {frame.f_code.co_qualname}"] = json.dumps(dict(frame.f_locals), default=repr, skipkeys=True)
     return texts
 
 
