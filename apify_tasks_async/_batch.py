@@ -10,11 +10,13 @@ Assigning its `__class__` turns it into the model.
 
 import linecache
 import threading
+import weakref
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC
-from itertools import chain
+from itertools import chain, count
 from operator import attrgetter, countOf
 from typing import Annotated, Any, ClassVar
+from weakref import WeakValueDictionary
 
 import attrs
 import msgspec
@@ -29,6 +31,9 @@ FAILURES = (TypeError, ValueError, OverflowError, RecursionError, msgspec.Msgspe
 
 MAXIMUM_UNKNOWN = 20
 """How many undocumented fields of a model are remembered. With three times as many this way would not be fast."""
+
+MAXIMUM_LENGTH = 100
+"""How many characters the name of a remembered field has at most."""
 
 Moment: Any = Annotated[plain_datetime(), msgspec.Meta(tz=True)]
 """A time on the wire: RFC 3339, with a zone."""
@@ -89,13 +94,14 @@ def _build_stats(struct: Any) -> Any:
 class TaskReader:
     """Decodes many tasks at once. It remembers the undocumented fields that it saw, to expect them the next time.
 
-    Event loops in several threads may share it.
+    Each client has its own, so that what one server sends makes no other client slow, and is forgotten with the client.
+    Event loops in several threads may share one.
     """
 
     def __init__(self) -> None:
         self._unknown: _Unknown = {}
         self._learning = threading.Lock()
-        self._decoders = _Decoders(self._unknown)
+        self._decoders = _decoders_for(self._unknown)
 
     def decode(self, body: bytes) -> Any:
         """Return the page, with structs as its items; raise one of `FAILURES` if it is not as documented."""
@@ -110,7 +116,7 @@ class TaskReader:
         with self._learning:
             unknown = _unknown_fields(Task, documents, self._unknown)
             if unknown != self._unknown:
-                self._decoders, self._unknown = _Decoders(unknown), unknown
+                self._decoders, self._unknown = _decoders_for(unknown), unknown
         structs: list[TaskStruct] = msgspec.convert(documents, self._decoders.task_list)
         _bring_to_utc(structs)
         return structs
@@ -126,6 +132,18 @@ class _Decoders:
         page = msgspec.defstruct("Page", fields.items(), gc=False)
         envelope: Any = msgspec.defstruct("Envelope", [("data", page)], gc=False)
         self.decode = msgspec.json.Decoder(envelope).decode
+
+
+_in_use: WeakValueDictionary[object, _Decoders] = WeakValueDictionary()
+"""The decoders of all readers. It takes milliseconds to make them, and the clients of a fleet meet the same fields."""
+
+
+def _decoders_for(unknown: _Unknown) -> _Decoders:
+    key = tuple((model, tuple(names)) for model, names in unknown.items() if names)
+    decoders = _in_use.get(key)
+    if decoders is None:
+        _in_use[key] = decoders = _Decoders(unknown)
+    return decoders
 
 
 def _struct(model: type, base: type, unknown: _Unknown, structs: Mapping[type, type]) -> type:
@@ -149,6 +167,9 @@ def _struct_field(field: Field, structs: Mapping[type, type]) -> tuple[str, Any,
     return field.attribute, kind | None if field.nullable else kind, msgspec.field(name=field.wire, default=default)
 
 
+_numbers = count()
+
+
 def _compile_read_extra(model: type, extra: Mapping[str, str]) -> Callable[[Any], dict[str, Any]]:
     """Return a method that makes the dictionary of the undocumented fields: a literal, a third of a loop's time."""
     items = ", ".join(f"{wire!r}: struct.{name}" for name, wire in extra.items())
@@ -158,11 +179,12 @@ def _compile_read_extra(model: type, extra: Mapping[str, str]) -> Callable[[Any]
         source += f"    if {absent}:\n        return {{k: v for k, v in extra.items() if v is not UNSET}}\n"
     source += "    return extra\n"
     # As attrs and cattrs do, so that tracebacks and debuggers show the source.
-    filename = f"<apify_tasks_async: extra of {model.__name__} {hash(source):x}>"
+    filename = f"<apify_tasks_async: extra of {model.__name__} {next(_numbers)}>"
     linecache.cache[filename] = (len(source), None, source.splitlines(keepends=True), filename)
     namespace: dict[str, Any] = {"UNSET": UNSET}
     exec(compile(source, filename, "exec"), namespace)  # noqa: S102 - a server's names are only in it as string literals
     read_extra: Callable[[Any], dict[str, Any]] = namespace["read_extra"]
+    weakref.finalize(read_extra, linecache.cache.pop, filename, None).atexit = False
     return read_extra
 
 
@@ -175,12 +197,15 @@ def _bring_to_utc(structs: Sequence[Any]) -> None:
 
 
 def _unknown_fields(model: type, documents: Iterable[Any], known: _Unknown) -> _Unknown:
-    """Return the undocumented fields that are known, and those of the documents, unless they are too many."""
+    """Return the undocumented fields that are known, and those of the documents; without the known if they are many."""
     objects = [document for document in documents if isinstance(document, dict)]
     fields = fields_of(model)
-    names = [*known.get(model, ()), *filter(_is_field_name, chain.from_iterable(objects))]
     documented = {field.wire for field in fields}
-    unknown = [name for name in dict.fromkeys(names) if name not in documented]
+    names = dict.fromkeys(name for name in chain.from_iterable(objects) if _is_field_name(name))
+    fresh = [name for name in names if name not in documented]
+    unknown = list(dict.fromkeys([*known.get(model, ()), *fresh]))
+    if len(unknown) > MAXIMUM_UNKNOWN:  # One odd page must not make all later ones slow.
+        unknown = fresh
     for field in fields:
         if attrs.has(field.kind):
             known = _unknown_fields(field.kind, [document.get(field.wire) for document in objects], known)
@@ -188,5 +213,10 @@ def _unknown_fields(model: type, documents: Iterable[Any], known: _Unknown) -> _
 
 
 def _is_field_name(name: Any) -> bool:
-    """Return True if msgspec accepts it as the name of a field."""
-    return isinstance(name, str) and name.isprintable() and not {'"', "\\"}.intersection(name)
+    """Return True if msgspec accepts it as the name of a field, and if it is no burden to remember."""
+    return (
+        isinstance(name, str)
+        and len(name) <= MAXIMUM_LENGTH
+        and name.isprintable()
+        and not {'"', "\\"}.intersection(name)
+    )

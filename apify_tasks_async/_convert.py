@@ -175,7 +175,8 @@ def _structure_model(model: type, converter: cattrs.Converter) -> Callable[[Any,
     return structure
 
 
-task_reader = TaskReader()
+_reader = TaskReader()
+"""That of the public converter: for documents that users pass, not for those of servers."""
 
 
 def _structure_tasks(value: Any, kind: Any) -> Any:
@@ -187,7 +188,7 @@ def _structure_tasks(value: Any, kind: Any) -> Any:
 def _read_tasks(items: list[Any]) -> list[Task]:
     if not items or not isinstance(items[0], TaskStruct):
         try:
-            items = task_reader.convert(items)
+            items = _reader.convert(items)
         except FAILURES:
             return _read_each_task(items)
     return build_tasks(items)

@@ -5,7 +5,7 @@ from typing import Any
 import attrs
 
 from apify_tasks_async._batch import FAILURES, TaskReader
-from apify_tasks_async._convert import InvalidDocumentError, converter, load_json, task_reader
+from apify_tasks_async._convert import InvalidDocumentError, converter, load_json
 from apify_tasks_async.models import TaskPage
 
 
@@ -24,7 +24,7 @@ class Envelope:
     """Whether the items were checked."""
 
 
-def read_envelope(body: bytes, reader: TaskReader = task_reader) -> Envelope:
+def read_envelope(body: bytes, reader: TaskReader) -> Envelope:
     """Decode a page; raise `InvalidDocumentError` if anything but its items is not as documented."""
     try:
         page = reader.decode(body)

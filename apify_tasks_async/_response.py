@@ -9,6 +9,7 @@ from functools import partial
 from typing import Any, cast
 
 from apify_tasks_async import errors
+from apify_tasks_async._batch import TaskReader
 from apify_tasks_async._convert import InvalidDocumentError, NotJsonError, converter
 from apify_tasks_async._envelope import Envelope, read_envelope
 from apify_tasks_async._excerpt import describe_body, one_line
@@ -23,7 +24,7 @@ class OtherAnswerError(InvalidDocumentError):
 
 
 def read_response(
-    request: PageRequest, response: Response, attempts: int, redactor: Redactor
+    request: PageRequest, response: Response, attempts: int, redactor: Redactor, reader: TaskReader
 ) -> Page | errors.ApifyTasksError:
     """Return the page in a response, or the error that the response stands for."""
     error: errors.ApifyTasksError
@@ -31,7 +32,7 @@ def read_response(
         error = read_refusal(request, response, datetime.now(UTC))
     else:
         try:
-            return _read_page(request, response, attempts, redactor)
+            return _read_page(request, response, attempts, redactor, reader)
         except NotJsonError as invalid:
             error = _not_json(request, response, str(invalid).removeprefix("not JSON: "))
         except InvalidDocumentError as invalid:
@@ -54,8 +55,8 @@ def _not_json(request: PageRequest, response: Response, reason: str) -> errors.I
     return error
 
 
-def _read_page(request: PageRequest, response: Response, attempts: int, redactor: Redactor) -> Page:
-    envelope = _checked(request, read_envelope(response.body))
+def _read_page(request: PageRequest, response: Response, attempts: int, redactor: Redactor, reader: TaskReader) -> Page:
+    envelope = _checked(request, read_envelope(response.body, reader))
     entries = partial(_read_entries, request, envelope, attempts, redactor, response.origin)
     head = envelope.total, envelope.offset, envelope.limit, envelope.desc, envelope.count
     return Page(request, *head, entries, attempts)

@@ -6,6 +6,7 @@ import attrs
 
 from apify_tasks_async import errors
 from apify_tasks_async._arguments import check_integer, check_number, validator
+from apify_tasks_async._batch import TaskReader
 from apify_tasks_async._clock import Clock
 from apify_tasks_async._limiter import Limiter
 from apify_tasks_async._outage import Ticket, is_answer, is_shared
@@ -118,6 +119,7 @@ class RetryLoop:
     _redactor: Redactor
     _clock: Clock
     _budget: Budget = attrs.field(init=False)
+    _reader: TaskReader = attrs.field(init=False, factory=TaskReader)
     _decoding: asyncio.Lock = attrs.field(init=False, factory=asyncio.Lock)
 
     def __attrs_post_init__(self) -> None:
@@ -188,7 +190,7 @@ class RetryLoop:
         # Pages arrive in bursts. Decoding one page per turn of the loop keeps a burst from blocking it.
         async with self._decoding:
             await asyncio.sleep(0)
-            return read_response(request, response, number, self._redactor)
+            return read_response(request, response, number, self._redactor, self._reader)
 
     def _delay_after_outage(self, result: Page | errors.ApifyTasksError, ticket: Ticket) -> float | None:
         """Return the seconds to wait before a request that stood back is sent again; `None` if it is hopeless."""

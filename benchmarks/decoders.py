@@ -14,6 +14,7 @@ from apify_client._models import ListOfTasksResponse
 from cattrs.gen import make_dict_structure_fn, override
 from cattrs.preconf.orjson import make_converter
 
+from apify_tasks_async._batch import TaskReader
 from apify_tasks_async._page import Page, PageRequest
 from apify_tasks_async._refusal import Response
 from apify_tasks_async._response import read_response
@@ -23,9 +24,13 @@ Decoder = Callable[[bytes], Sequence[Any]]
 """Takes the body of a page, and returns its tasks. Each has an `id` and an aware datetime `created_at`."""
 
 
+READER = TaskReader()
+"""What a client keeps from page to page."""
+
+
 def decode_ours(body: bytes) -> Sequence[Any]:
     """Decode as this library does: types checked, unknown fields kept."""
-    page = read_response(PageRequest(0, 1000, desc=False), Response(200, {}, body), 1, Redactor("token"))
+    page = read_response(PageRequest(0, 1000, desc=False), Response(200, {}, body), 1, Redactor("token"), READER)
     if not isinstance(page, Page):
         raise page
     return page.entries

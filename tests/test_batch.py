@@ -1,5 +1,6 @@
 """Many tasks at once: the hand-written fast way against the models and the converter."""
 
+import gc
 import inspect
 import linecache
 import traceback
@@ -9,9 +10,17 @@ import attrs
 import pytest
 from helpers.documents import body_of, example, task_document
 
-from apify_tasks_async import Task, TaskStats, converter
+from apify_tasks_async import Task, TasksClient, TaskStats, converter
 from apify_tasks_async import _batch as batch
-from apify_tasks_async._batch import TaskReader, build_tasks
+from apify_tasks_async._batch import (
+    FAILURES,
+    MAXIMUM_LENGTH,
+    MAXIMUM_UNKNOWN,
+    TaskReader,
+    TaskStruct,
+    build_tasks,
+)
+from apify_tasks_async.testing import FakeApify, make_task
 
 
 def structs_of(*documents: dict[str, Any]) -> list[Any]:
@@ -56,6 +65,51 @@ def test_compiled_code_can_be_read() -> None:
     with pytest.raises(AttributeError) as caught:
         type(struct).read_extra(object())
     assert "extra = {'title': struct.extra_0}" in "".join(traceback.format_tb(caught.tb))
+
+
+@pytest.mark.asyncio
+async def test_what_was_learned_is_forgotten() -> None:
+    """Names that a server sent belong to its client: no other client expects them, and they go when it goes."""
+    async with FakeApify(tasks=[make_task(0, extra={"planted": 1})]) as api:
+        client = TasksClient(api.token, base_url=api.url)
+        await client.all_tasks()
+        assert remembered("planted")
+        await client.close()
+        del client
+    assert not remembered("planted")
+
+
+def remembered(name: str) -> list[object]:
+    """Return the structs, and the sources of compiled code, that know a field."""
+    gc.collect()
+    structs = [struct for struct in TaskStruct.__subclasses__() if name in struct.__struct_encode_fields__]
+    return [*structs, *(entry for entry in linecache.cache.values() if repr(name) in "".join(entry[2]))]
+
+
+def test_readers_share_what_they_decode_with() -> None:
+    """Clients that meet the same fields do not compile them again."""
+    one, other = TaskReader(), TaskReader()
+    (first,) = one.convert([task_document(title="x")])
+    (second,) = other.convert([task_document(title="x")])
+    assert type(first) is type(second)
+
+
+def test_one_odd_page_does_not_spoil_the_next() -> None:
+    """After a page with as many unknown fields as are remembered, others are learned in their place."""
+    reader = TaskReader()
+    reader.convert([task_document(**{f"odd{number}": 1 for number in range(MAXIMUM_UNKNOWN)})])
+    (struct,) = reader.convert([task_document(title="x")])
+    assert {"title": "x"} == struct.read_extra()
+    with pytest.raises(FAILURES, match="unknown field"):
+        reader.convert([task_document(**{f"odd{number}": 1 for number in range(MAXIMUM_UNKNOWN + 1)})])
+    assert type(struct) is type(reader.convert([task_document(title="x")])[0])
+
+
+def test_long_names_are_not_remembered() -> None:
+    """A name longer than a name is read the slow way, so that no memory keeps it."""
+    with pytest.raises(FAILURES, match="unknown field"):
+        TaskReader().convert([task_document(**{"x" * (MAXIMUM_LENGTH + 1): 1})])
+    assert TaskReader().convert([task_document(**{"x" * MAXIMUM_LENGTH: 1})])
 
 
 def test_a_page_and_its_documents_are_read_alike() -> None:

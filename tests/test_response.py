@@ -22,6 +22,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from apify_tasks_async import Task, converter
+from apify_tasks_async._batch import TaskReader
 from apify_tasks_async._page import Page, PageRequest
 from apify_tasks_async._refusal import Response, parse_retry_after
 from apify_tasks_async._response import read_response
@@ -49,7 +50,7 @@ def meaning(
     body: bytes, status: int = 200, headers: Mapping[str, str] | None = None, request: PageRequest = REQUEST
 ) -> Page | ApifyTasksError:
     """Return what a response means."""
-    return read_response(request, Response(status, headers or {}, body), 1, Redactor("some-token"))
+    return read_response(request, Response(status, headers or {}, body), 1, Redactor("some-token"), TaskReader())
 
 
 def read(document: Any, request: PageRequest = REQUEST) -> Page:

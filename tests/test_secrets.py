@@ -35,6 +35,7 @@ from apify_tasks_async import (
     TasksClient,
     iter_tasks,
 )
+from apify_tasks_async._batch import TaskReader
 from apify_tasks_async._page import PageRequest
 from apify_tasks_async._refusal import Response
 from apify_tasks_async._response import read_response
@@ -270,7 +271,7 @@ def test_spellings(status: int, body: str, escapes: list[str], token: str) -> No
     """Whatever the spelling of a token in JSON and the place, no text of an error and no pickle of it holds it."""
     written = spelled(token, escapes) if body.startswith("{") else token
     response = Response(status, {"Server": token, "Via": f"1.1 {token}"}, body.replace("HERE", written).encode())
-    result = read_response(PageRequest(0, 1000, desc=False), response, 1, Redactor(token))
+    result = read_response(PageRequest(0, 1000, desc=False), response, 1, Redactor(token), TaskReader())
     errors = [result] if isinstance(result, ApifyTasksError) else result.entries
     for error in errors:
         assert isinstance(error, ApifyTasksError)
