@@ -83,7 +83,10 @@ def remembered(name: str) -> list[object]:
     """Return the structs, and the sources of compiled code, that know a field."""
     gc.collect()
     structs = [struct for struct in TaskStruct.__subclasses__() if name in struct.__struct_encode_fields__]
-    return [*structs, *(entry for entry in linecache.cache.values() if repr(name) in "".join(entry[2]))]
+    return [
+        *structs,
+        *(entry for entry in linecache.cache.values() if len(entry) == 4 and repr(name) in "".join(entry[2])),
+    ]
 
 
 def test_readers_share_what_they_decode_with() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from abc import abstractmethod
 from collections import deque
 from typing import Final, Literal, Protocol, get_args
 
@@ -16,6 +17,7 @@ LIMITERS: Final[tuple[LimiterKind, ...]] = get_args(LimiterKind)
 class Limiter(Protocol):
     """Decides which requests are accepted."""
 
+    @abstractmethod
     def accepts(self, rate: float, now: float) -> bool:
         """Return True if another request fits into the rate, and count it if so.
 
