@@ -26,13 +26,11 @@ Every message says in one line what failed, where in the list, after how many at
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
 
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-    from datetime import datetime
-
-    from apify_tasks_async.models import Bookmark
+from apify_tasks_async.models import Bookmark
 
 __all__ = [
     "ApifyTasksError",

@@ -6,7 +6,7 @@ import re
 import subprocess
 import sys
 from importlib.resources import files
-from typing import Any
+from typing import Any, get_type_hints
 
 import pytest
 
@@ -173,3 +173,15 @@ def test_unknown_names_are_refused() -> None:
         _ = apify_tasks_async.TaskClient
     with pytest.raises(ImportError, match="TaskClient"):
         from apify_tasks_async import TaskClient  # noqa: F401, PLC0415 - it fails
+
+
+@pytest.mark.parametrize("name", DOCUMENTED)
+def test_annotations_can_be_read_at_run_time(name: str) -> None:
+    """`typing.get_type_hints` works, which frameworks and run-time type checkers call."""
+    things = [DOCUMENTED[name], *(member for path, member in members().items() if path.startswith(f"{name}."))]
+    if inspect.isclass(things[0]):
+        things.append(things[0].__init__)
+    for thing in things:
+        function = thing.fget if isinstance(thing, property) else thing
+        if inspect.isclass(function) or inspect.isfunction(function):
+            get_type_hints(function)

@@ -125,6 +125,43 @@ def test_refuses_wrong_arguments_of_the_marker(run_inner: RunInner) -> None:
     result.stdout.fnmatch_lines(["*latency must be at least 0, got -1"])
 
 
+def test_arguments_from_several_places(run_inner: RunInner) -> None:
+    """A function's marker adds to that of its class, and a parameter to both."""
+    result = run_inner(
+        """
+        import pytest
+
+
+        @pytest.mark.fake_apify(2, token="of-the-class")
+        class TestMarked:
+            def test_the_class(self, fake_apify):
+                assert (2, "of-the-class") == (len(fake_apify.tasks), fake_apify.token)
+
+            @pytest.mark.fake_apify(tasks=3)
+            def test_the_function(self, fake_apify):
+                assert (3, "of-the-class") == (len(fake_apify.tasks), fake_apify.token)
+
+            @pytest.mark.parametrize("fake_apify", [{"tasks": 4}, {"token": "of-the-parameter"}], indirect=True)
+            def test_a_parameter(self, fake_apify):
+                expected = [(4, "of-the-class"), (2, "of-the-parameter")]
+                assert (len(fake_apify.tasks), fake_apify.token) in expected
+
+
+        @pytest.mark.parametrize("fake_apify", [5], indirect=True)
+        def test_another_parameter(fake_apify):
+            pass
+
+
+        @pytest.mark.fake_apify(5, "token")
+        def test_too_many(fake_apify):
+            pass
+        """
+    )
+
+    result.assert_outcomes(passed=4, errors=2)
+    result.stdout.fnmatch_lines(["*is a mapping of FakeApify's arguments; got 5", "*takes one positional*"])
+
+
 def test_explains_itself(run_inner: RunInner) -> None:
     """The lists of fixtures and markers have the fixture and the marker, with what they are."""
     fixtures = run_inner("", "--fixtures").stdout.str()

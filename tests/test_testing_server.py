@@ -1463,3 +1463,12 @@ def test_it_can_be_used_by_many_threads() -> None:
         assert len(api.tasks) == 50 + 4 * 20
         assert len(api.requests) == 4 * 20
         assert len(api.tasks) == len({task.id for task in api.tasks})
+
+
+@pytest.mark.parametrize("field", ["id", "name", "act_name", "username"])
+def test_half_of_a_surrogate_pair(field: str) -> None:
+    """A text that JSON in UTF-8 cannot hold is refused by the name of its field, and adds no task."""
+    api = FakeApify()
+    with pytest.raises(ValueError, match=rf"^{field} must be text that UTF-8 can encode, got '\\ud800'$"):
+        api.create_task(**{field: "\ud800"})
+    assert () == api.tasks

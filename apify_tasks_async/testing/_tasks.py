@@ -62,7 +62,7 @@ def make_task(number: int = 0, **fields: Any) -> Task:
 
     Raises:
         TypeError: A field does not exist or has the wrong type, or the number is not an integer.
-        ValueError: The number is negative, or a time is naive.
+        ValueError: The number is negative, a time is naive, or a text has half of a surrogate pair.
 
     Example:
         >>> make_task(7, name="mine").name
@@ -118,6 +118,15 @@ def _check_fields(fields: Mapping[str, Any]) -> None:
             check_instance(name, value, kinds=(_REQUIRED[name],))
         elif name in _NULLABLE and value is not None:
             check_instance(name, value, kinds=(_NULLABLE[name],))
+        if isinstance(value, str):
+            _check_encodable(name, value)
+
+
+def _check_encodable(name: str, value: str) -> None:
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        raise ValueError(f"{name} must be text that UTF-8 can encode, got {value!r}") from None
 
 
 def _encode_time(moment: datetime) -> msgspec.Raw:
