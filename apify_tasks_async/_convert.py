@@ -58,7 +58,12 @@ class NotJsonError(InvalidDocumentError):
     """A document is not JSON, or nested too deeply."""
 
 
-_SURROGATES = re.compile(rb"\\ud[89ab][\da-f]{2}\\ud[c-f][\da-f]{2}|(?P<lone>\\ud[89a-f][\da-f]{2})|\\.", re.IGNORECASE)
+_SURROGATES = re.compile(
+    rb"\\u[dD](?:[89abAB][\da-fA-F]{2}(?P<pair>\\u[dD][c-fC-F][\da-fA-F]{2})|[89a-fA-F][\da-fA-F]{2})"
+)
+
+_REPAIRED = 2**15
+"""How many surrogates a body may have to be repaired: each is looked at in Python."""
 
 
 def load_json(body: bytes) -> Any:
@@ -69,10 +74,29 @@ def load_json(body: bytes) -> Any:
         problem = f"not JSON: {error}"
     # msgspec also refuses half a surrogate pair. JavaScript writes one if a text was cut in the middle of an emoji. One
     # such name must not fail a page.
-    repaired = _SURROGATES.sub(lambda match: rb"\ufffd" if match["lone"] else match[0], body)
+    repaired = _without_lone_surrogates(body)
     if repaired != body:
         return load_json(repaired)
     raise NotJsonError(("", problem))
+
+
+def _without_lone_surrogates(body: bytes) -> bytes:
+    """Replace each half of a surrogate pair that stands alone; return bodies with very many of them as they are."""
+    parts: list[bytes] = []
+    position = 0
+    while match := _SURROGATES.search(body, position):
+        if len(parts) >= 2 * _REPAIRED:
+            return body
+        before = body[position : match.start()]
+        parts.append(before)
+        position = match.end()
+        if (len(before) - len(before.rstrip(b"\\"))) % 2:  # It is the end of an escaped backslash.
+            position = match.start() + 1
+            parts.append(b"\\")
+        else:
+            parts.append(match[0] if match["pair"] else rb"\ufffd")
+    parts.append(body[position:])
+    return b"".join(parts)
 
 
 def read_json(text: str | bytes) -> Any:
@@ -87,6 +111,10 @@ def write_json(document: Any) -> str:
     return json.dumps(document, separators=(",", ":"), allow_nan=False)
 
 
+_SHOWN = 60
+"""How many characters of a value a problem shows."""
+
+
 def _describe(value: Any) -> str:
     """Return a short description of a JSON value, on one line."""
     match value:
@@ -99,8 +127,9 @@ def _describe(value: Any) -> str:
         case bool():
             return str(value).lower()
         case _:
-            text = repr(value)
-            return text if len(text) <= 60 else f"{text[:60]}..."
+            # The repr of a text may be four times as long.
+            text = repr(value[: _SHOWN + 1] if isinstance(value, str) else value)
+            return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}..."
 
 
 def _expected(what: str, value: Any) -> InvalidDocumentError:

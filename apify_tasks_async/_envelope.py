@@ -6,6 +6,8 @@ import attrs
 
 from apify_tasks_async._batch import FAILURES, TaskReader
 from apify_tasks_async._convert import InvalidDocumentError, converter, load_json
+from apify_tasks_async._defaults import MAX_LIMIT
+from apify_tasks_async._weight import LONG
 from apify_tasks_async.models import TaskPage
 
 
@@ -24,16 +26,31 @@ class Envelope:
     """Whether the items were checked."""
 
 
-def read_envelope(body: bytes, reader: TaskReader) -> Envelope:
-    """Decode a page; raise `InvalidDocumentError` if anything but its items is not as documented."""
+def read_envelope(body: bytes, reader: TaskReader, limit: int = MAX_LIMIT) -> Envelope:
+    """Decode a page; raise `InvalidDocumentError` if anything but its items is not as documented.
+
+    Args:
+        body: The JSON document.
+        reader: Decodes the items.
+        limit: How many items were asked for. More are not looked at, unless the page says so and no page may have more.
+    """
+    if len(body) > LONG:
+        return _read_envelope_slowly(body, reader, limit)
     try:
         page = reader.decode(body)
     except FAILURES:
-        return _read_envelope_slowly(body, reader)  # It finds the field that is wrong.
+        return _read_envelope_slowly(body, reader, limit)  # It finds the field that is wrong.
+    _check_count(page.items, limit, page.limit)
     return Envelope(page.total, page.offset, page.limit, page.desc, page.count, page.items, valid=True)
 
 
-def _read_envelope_slowly(body: bytes, reader: TaskReader) -> Envelope:
+def _check_count(items: list[Any], asked: int, said: int) -> None:
+    most = max(asked, min(said, MAX_LIMIT))
+    if len(items) > most:
+        raise InvalidDocumentError(("items", f"expected at most {most:,}, got {len(items):,}"))
+
+
+def _read_envelope_slowly(body: bytes, reader: TaskReader, limit: int) -> Envelope:
     document = load_json(body)
     if not isinstance(document, dict):
         raise InvalidDocumentError(("", "expected an object"))
@@ -43,6 +60,7 @@ def _read_envelope_slowly(body: bytes, reader: TaskReader) -> Envelope:
     items: Any = data.get("items")
     # Without the items: an invalid one must not fail the others.
     page = converter.structure(data | {"items": []} if isinstance(items, list) else data, TaskPage)
+    _check_count(items, limit, page.limit)
     head = page.total, page.offset, page.limit, page.desc, page.count
     try:
         return Envelope(*head, reader.convert(items), valid=True)

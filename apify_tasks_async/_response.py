@@ -56,7 +56,7 @@ def _not_json(request: PageRequest, response: Response, reason: str) -> errors.I
 
 
 def _read_page(request: PageRequest, response: Response, attempts: int, redactor: Redactor, reader: TaskReader) -> Page:
-    envelope = _checked(request, read_envelope(response.body, reader))
+    envelope = _checked(request, read_envelope(response.body, reader, request.limit))
     entries = partial(_read_entries, request, envelope, attempts, redactor, response.origin)
     head = envelope.total, envelope.offset, envelope.limit, envelope.desc, envelope.count
     return Page(request, *head, entries, attempts)
@@ -106,7 +106,7 @@ def _invalid_task(raw: Any, problems: Iterable[str], origin: str, where: dict[st
     problems = tuple(map(one_line, problems))
     fields = raw if isinstance(raw, dict) else {}
     task_id = fields["id"] if isinstance(fields.get("id"), str) else None
-    name = "a task without id" if task_id is None else f"task {task_id!r}"
+    name = "a task without id" if task_id is None else f"task {one_line(task_id)!r}"
     return errors.InvalidTaskError(
         one_line(f"{name} from {origin} is not as documented: {'; '.join(problems)}"),
         task_id=task_id,

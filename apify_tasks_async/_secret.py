@@ -101,25 +101,24 @@ class Redactor:
         Only here are the texts decoded: JSON has many spellings of one token.
         """
         for name, value in vars(error).items():
-            vars(error)[name] = self._redact_value(value)
+            try:
+                vars(error)[name] = self._redact_value(value)
+            except RecursionError:
+                vars(error)[name] = None
         error.args = (error.problem,)
 
     def _redact_value(self, value: Any) -> Any:
-        if isinstance(value, str):
-            return self.redact(value)
-        if isinstance(value, tuple):
-            return tuple(map(self._redact_value, value))
-        return self._redact_document(value) if isinstance(value, dict | list) else value
-
-    def _redact_document(self, document: Any) -> Any:
-        # As text, since that needs no loop over what may be many values. Nothing is cut in it.
-        try:
-            text = redacted = json.dumps(document, ensure_ascii=False)
-            for holder in self._secrets:
-                redacted = redacted.replace(holder.get_secret_value(), "***")
-            return document if redacted == text else json.loads(redacted)
-        except (RecursionError, ValueError):
-            return None  # Nested too deeply, or the secret looks like JSON.
+        match value:
+            case str():
+                return self.redact(value)
+            case list():
+                return [self._redact_value(each) for each in value]
+            case tuple():
+                return tuple(map(self._redact_value, value))
+            case dict():
+                return {self._redact_value(name): self._redact_value(each) for name, each in value.items()}
+            case _:
+                return value
 
 
 _GAP = re.compile("[^!-~]")

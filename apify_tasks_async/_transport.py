@@ -16,6 +16,7 @@ from apify_tasks_async._recorder import Recorder
 from apify_tasks_async._refusal import Response, is_foreign
 from apify_tasks_async._secret import Redactor, Secret, as_header
 from apify_tasks_async._session import Session
+from apify_tasks_async._weight import find_burden
 from apify_tasks_async.errors import ApifyTasksError, ConfigurationError, ResponseTooLargeError
 
 MAX_ERROR_BYTES = 2**16
@@ -23,6 +24,10 @@ MAX_ERROR_BYTES = 2**16
 
 MAX_ERROR_SECONDS = 2.0
 """Seconds to wait for an error's body. By then the status is known, and says most of it."""
+
+
+TURN_BYTES = 2**22
+"""How much of a body is read before other tasks have their turn, and from where on it is long."""
 
 
 class Transport:
@@ -139,10 +144,14 @@ class Transport:
                     response.status, response.headers, body or b"", exchange.discard, self._origin, complete=whole
                 )
             complete = await _read(response.content, self._max_body_bytes)
-            if complete is not None:
-                return Response(200, response.headers, complete, exchange.discard, origin=self._origin)
-        problem = f"the response of {self._origin} is larger than {describe_size(self._max_body_bytes)}"
-        return ResponseTooLargeError(problem, **request.where())
+        burden = (
+            f"is larger than {describe_size(self._max_body_bytes)}"
+            if complete is None
+            else find_burden(complete, self._max_body_bytes)
+        )
+        if complete is None or burden:
+            return ResponseTooLargeError(f"the response of {self._origin} {burden}", **request.where())
+        return Response(200, response.headers, complete, exchange.discard, origin=self._origin)
 
     async def _read_error(self, response: aiohttp.ClientResponse, timer: asyncio.Timeout) -> bytes | None:
         latest = asyncio.get_running_loop().time() + MAX_ERROR_SECONDS
@@ -163,10 +172,17 @@ def _texts(headers: Mapping[str, str | Secret]) -> dict[str, str]:
 async def _read(stream: aiohttp.StreamReader, maximum: int) -> bytes | None:
     """Return the body; `None` as soon as it exceeds the maximum."""
     chunks = []
-    size = 0
+    size = turn = 0
     async for chunk in stream.iter_any():
         size += len(chunk)
         if size > maximum:
             return None
         chunks.append(chunk)
-    return b"".join(chunks)
+        # aiohttp decompresses as we read, without a turn of the loop: a few KiB may become all that is allowed.
+        if size - turn > TURN_BYTES:
+            turn = size
+            await asyncio.sleep(0)
+    body = b"".join(chunks)
+    if turn:
+        await asyncio.sleep(0)
+    return body

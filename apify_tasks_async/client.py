@@ -103,7 +103,9 @@ class TasksClient:
         timeout: Seconds for the first attempt, body included. Each further attempt may take twice as long as the one
             before, within the `deadline` of `retry`.
         retry: How often and when a failed request is tried again.
-        max_body_bytes: The maximum size of one response, decoded, in bytes.
+        max_body_bytes: The maximum size of one response, decoded, in bytes. A body that is small, but huge once it is
+            decoded, is refused too: one of more than `max_body_bytes` / 512 values (131,072 or more), or of more than a
+            quarter of it (16 MiB or more) with escapes or characters beyond ASCII.
         allow_insecure: Whether the token may go over plain http to a host that is not loopback. Inside an Actor
             (`APIFY_IS_AT_HOME`), a private address needs no permission: that is how the platform's API is reached.
         proxy: The URL of a proxy: `http://host:port` or `https://host:port`, with `user:password@` before the host if

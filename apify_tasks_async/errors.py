@@ -262,7 +262,7 @@ class InvalidResponseError(ApifyTasksError):
 
 
 class ResponseTooLargeError(InvalidResponseError):
-    """The decoded body of a response is larger than `max_body_bytes`. The request is never tried again."""
+    """A body is larger than `max_body_bytes`, or would be huge once decoded. The request is never tried again."""
 
     advice = "raise `max_body_bytes`, or ask for smaller pages"
 
@@ -275,7 +275,8 @@ class InvalidTaskError(InvalidResponseError):
         task_id: The item's `id` if it has one.
         created_at: The item's `createdAt` if it can be read.
         problems: What is wrong with it, one problem a line: `createdAt: required`.
-        raw: The JSON document of the item. A token in it is hidden. `None` if it is nested too deeply to search it.
+        raw: The JSON document of the item. A token in it is hidden. `None` if it is nested too
+            deeply to search it.
     """
 
     advice = "pass on_invalid='skip' to leave such tasks out, or a function that receives each error"
