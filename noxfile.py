@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import urllib.request
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -196,6 +197,22 @@ def try_bare(session: nox.Session, wheel: Path, folder: Path) -> None:
     said = session.run(f"{folder}/bin/apify-tasks", external=True, silent=True, success_codes=[1])
     if said != "apify-tasks: the command line needs the extra: python -m pip install 'apify-tasks-async[cli]'\n":
         session.error(f"without its extra, apify-tasks says {said!r}")
+
+
+@nox.session
+def audit(session: nox.Session) -> None:
+    """Look for advisories against the lowest and the newest versions of the dependencies. Needs the network."""
+    try:
+        # A mirror may have the packages, but not this, which holds the advisories of a release.
+        urllib.request.urlopen("https://pypi.org/pypi/attrs/24.2.0/json", timeout=10).close()
+    except OSError as error:
+        session.skip(f"PyPI's advisories cannot be reached: {error}")
+    session.install(*group("audit"))
+    declared = [*PROJECT["project"]["dependencies"], *PROJECT["project"]["optional-dependencies"]["cli"]]
+    lowest = Path(session.create_tmp()) / "lowest.txt"
+    lowest.write_text("\n".join(requirement.replace(">=", "==") for requirement in declared))
+    session.run("pip-audit", "--strict", "--no-deps", "--disable-pip", "--requirement", f"{lowest}")
+    session.run("pip-audit", "--strict", ".")
 
 
 # Long searches and measurements.
