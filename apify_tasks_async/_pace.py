@@ -1,8 +1,12 @@
-"""How soon the next request may be sent: the rate limit of a client, and how refusals lower it. Pure.
+"""How soon the next request may be sent: the rate limit of a client, and the pace that refusals teach. Pure.
 
 In any one second at most as many requests start as the limit says, whether the server's second slides or follows the
 clock. For a limit with a fraction it is the time of a whole number: 2 in 1.07 seconds are 1.875 a second. A leaky
 bucket does not promise that: its burst comes on top of what drips in the same second.
+
+The server may accept less: since its limiter spaces requests, or since other processes use the same account. Only its
+refusals tell. The first one gives a guess, the rate at which requests were sent just then. From then on they are evenly
+spaced; each further refusal cuts the rate by a factor, and it rises slowly while none comes.
 """
 
 import math
@@ -13,8 +17,26 @@ from collections.abc import Callable
 WINDOW = 1.04
 """Seconds that the requests of one second are spread over. More than 1, since some reach the server faster."""
 
-RECOVERY = 5.0
-"""Seconds in which the rate doubles again after a refusal halved it."""
+GRACE = 0.1
+"""Seconds after a cut in which requests are sent that cannot cut again: those of a full second are refused in a row."""
+
+CUT = 0.75
+"""The factor of the learned rate at each further refusal."""
+
+RISE = 0.075
+"""How much the square root of the learned rate rises in a second."""
+
+DOUBLING = 0.6
+"""Seconds in which the first guess doubles until it is refused: few requests in flight say little about the limit."""
+
+FLOOR = 0.5
+"""Requests per second that are tried even if all are refused."""
+
+FORGIVEN = 60.0
+"""Seconds without a refusal after which the learned rate is forgotten."""
+
+MOST = 10_000.0
+"""Requests per second that no guess exceeds."""
 
 MEMORY = 30.0
 """Seconds for which requests are remembered: a refusal may come that late."""
@@ -36,22 +58,30 @@ class Pace:
         self._honours_server = rate is not None
         self._now = now
         self._sent: deque[float] = deque()
+        self._learned = math.inf
+        self._guessing = True
+        self.refusals_in_a_row = 0
+        """How often the rate was lowered since the server accepted a request."""
         self._slowed_at = -math.inf
-        self._slowed_from = math.inf
+        self._raised_at = -math.inf
         self._paused_until = -math.inf
 
     def next_allowed_at(self) -> float:
         """Return the time from which the next request may be sent."""
-        rate = self._current_rate()
+        limit = self._limit_in_force()
         # As many as a second holds, rounded up, in the time that they take at this rate.
-        maximum = math.ceil(rate) if rate < math.inf else len(self._sent) + 1
-        if len(self._sent) < maximum:
-            return self._paused_until
-        return max(self._paused_until, self._sent[-maximum] + maximum / rate * WINDOW)
+        maximum = math.ceil(limit) if limit < math.inf else len(self._sent) + 1
+        allowed_at = self._paused_until
+        if len(self._sent) >= maximum:
+            allowed_at = max(allowed_at, self._sent[-maximum] + maximum / limit * WINDOW)
+        if self._learned < math.inf and self._sent:
+            allowed_at = max(allowed_at, self._sent[-1] + 1 / min(self._learned, limit))
+        return allowed_at
 
     def record_request(self) -> None:
         """Record a request that is sent now."""
         now = self._now()
+        self._raise(now)
         self._sent.append(now)
         while self._sent[0] < now - MEMORY and len(self._sent) > 1:
             self._sent.popleft()
@@ -65,24 +95,55 @@ class Pace:
         if number and int(number[1]) > 0:
             self._server_limit = int(number[1])
 
+    def record_acceptance(self) -> None:
+        """Record that the server accepted a request."""
+        self.refusals_in_a_row = 0
+
+    def record_pause(self, seconds: float) -> None:
+        """Record that the server asked to wait."""
+        self._paused_until = max(self._paused_until, self._now() + seconds)
+
     def record_refusal(self, sent_at: float, pause: float) -> None:
-        """Record a 429: halve the rate, and pause for the seconds that the server asked for."""
+        """Record a refusal: lower the rate, and pause for the seconds that the server asked for.
+
+        Args:
+            sent_at: When the refused request was sent.
+            pause: Seconds.
+        """
+        self.record_pause(pause)
         now = self._now()
-        self._paused_until = max(self._paused_until, now + pause)
         self._honours_server = True
-        # Requests that were sent together halve the rate once.
-        if sent_at > self._slowed_at:
-            self._slowed_from = min(self._limit_in_force(), self._rate_used(sent_at))
-            self._slowed_at = now
+        # What was sent before the last cut, or at once after it, says nothing about the new rate.
+        if sent_at < self._slowed_at + GRACE:
+            return
+        used = min(self._rate_used(sent_at), self._limit_in_force())
+        if self._learned == math.inf:
+            self._learned = used
+            self._guessing = True
+        else:
+            # The answer may come late, when the guess has doubled on. The window tells of the time of the request.
+            rate = min(self._learned, 1.3 * used) if self._guessing else self._learned
+            self._learned = max(FLOOR, CUT * rate)
+            self._guessing = False
+        self._slowed_at = self._raised_at = now
+        self.refusals_in_a_row += 1
 
     def _rate_used(self, until: float) -> float:
-        """Return the requests per second that were sent up to that moment, at least 1."""
-        recent = [sent for sent in self._sent if until - 1 < sent <= until]
-        return max(1, len(recent) / max(0.1, until - recent[0])) if recent else 1
+        """Return the requests per second that were sent in the window up to that moment, one at least."""
+        return max(1, sum(until - WINDOW < sent <= until for sent in self._sent)) / WINDOW
 
-    def _current_rate(self) -> float:
-        doublings = (self._now() - self._slowed_at) / RECOVERY - 1
-        return min(self._limit_in_force(), self._slowed_from * 2 ** min(doublings, 64))
+    def _raise(self, now: float) -> None:
+        """Raise the learned rate for the time since the last request: not for a time in which nothing was tried."""
+        if now - self._slowed_at > FORGIVEN:
+            self._learned = math.inf
+        if self._learned < math.inf:
+            seconds = min(now - self._raised_at, max(WINDOW, 1 / self._learned))
+            if self._guessing:
+                raised = self._learned * 2 ** (seconds / DOUBLING)
+            else:
+                raised = (math.sqrt(self._learned) + RISE * seconds) ** 2
+            self._learned = min(raised, self._limit_in_force(), MOST)
+            self._raised_at = now
 
     def _limit_in_force(self) -> float:
         return min(self._limit, self._server_limit) if self._honours_server else self._limit

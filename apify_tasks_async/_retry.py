@@ -37,7 +37,10 @@ class RetryPolicy:
     """
 
     attempts: int = attrs.field(default=5, validator=validator(check_integer, minimum=1))
-    """The maximum number of attempts at one request, the first included: at least 1."""
+    """The maximum number of attempts at one request, the first included: at least 1.
+
+    A 429 means later, so it spends none, nor the budget: the `deadline` bounds it. With 1, nothing is tried again.
+    """
 
     base_delay: float = attrs.field(default=0.5, validator=validator(check_number, minimum=0))
     """Seconds: the D of the first wait. 0 makes tests fast."""
@@ -48,7 +51,7 @@ class RetryPolicy:
     deadline: float = attrs.field(default=120.0, validator=validator(check_number, above=0))
     """Seconds for one request, all its attempts and waits included.
 
-    Waiting for its turn among the client's other requests does not count.
+    Waiting for its turn among the client's other requests does not count, unless the server refuses all of them.
     """
 
     budget: int = attrs.field(default=25, validator=validator(check_integer, minimum=0))
@@ -139,11 +142,13 @@ class RetryLoop:
 
     async def _fetch(self, request: PageRequest, ticket: Ticket) -> Page | errors.ApifyTasksError:
         deadline = self._clock.now() + self._policy.deadline
-        number = spent = 0
+        number = spent = refusals = 0
         while True:
             number += 1
             async with self._limiter.turn(ticket) as waited:
-                deadline += waited
+                # Turns do not count, unless the server refuses whatever is sent: then the deadline must end it.
+                if not (refusals and self._limiter.pace.refusals_in_a_row):
+                    deadline += waited
                 sent_at = self._clock.now()
                 result = await self._attempt(request, number, spent + 1, deadline)
             ended_at = self._clock.now()
@@ -151,6 +156,9 @@ class RetryLoop:
             if await self._stands_back(result, ticket):
                 deadline += self._clock.now() - ended_at
                 delay = self._delay_after_outage(result, ticket)
+            elif isinstance(result, errors.RateLimitedError):
+                refusals += 1
+                delay = self._delay_after_refusal(result, refusals, deadline, sent_at)
             else:
                 spent += 1
                 delay = self._delay_after(result, spent, deadline, sent_at, ticket)
@@ -204,11 +212,10 @@ class RetryLoop:
         """Return the seconds to wait before the next attempt; `None` after the last one."""
         if isinstance(result, Page):
             self._budget.refund()
+            self._limiter.pace.record_acceptance()
             return None
-        if isinstance(result, errors.RateLimitedError):
-            # A Retry-After beyond the deadline fails only this request; the others go on.
-            pause = retry_after(result)
-            self._limiter.pace.record_refusal(sent_at, pause if pause < self._policy.deadline else 0.0)
+        if isinstance(result, errors.ServerError) and result.status == 503 and result.retry_after is not None:
+            self._slow_down(result, sent_at)
         if not is_transient(result) or number >= self._policy.attempts:
             return None
         delay = backoff(self._policy, number, result, self._clock)
@@ -217,6 +224,29 @@ class RetryLoop:
         if ticket.hopeless or not self._budget.spend():
             return self._too_many(result)
         return delay
+
+    def _delay_after_refusal(
+        self, result: errors.RateLimitedError, refusals: int, deadline: float, sent_at: float
+    ) -> float | None:
+        """Return the seconds to wait after a 429, which spends no attempt; `None` if it is the last one."""
+        self._slow_down(result, sent_at)
+        if self._policy.attempts == 1:
+            return None
+        # The pace does most of it. The wait grows only while the server refuses this request and all others.
+        number = max(1, min(refusals, self._limiter.pace.refusals_in_a_row))
+        delay = backoff(self._policy, number, result, self._clock)
+        return delay if self._clock.now() + delay < deadline else None
+
+    def _slow_down(self, refusal: errors.ResponseError, sent_at: float) -> None:
+        # A Retry-After beyond the deadline fails only this request; the others go on.
+        pause = retry_after(refusal)
+        pause = pause if pause < self._policy.deadline else 0.0
+        pace = self._limiter.pace
+        # While it accepts nothing, a 503 tells of an outage, not of a pace.
+        if refusal.status == 503 and pace.refusals_in_a_row:
+            pace.record_pause(pause)
+        else:
+            pace.record_refusal(sent_at, pause)
 
     @staticmethod
     def _too_many(result: Page | errors.ApifyTasksError) -> None:

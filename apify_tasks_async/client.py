@@ -98,8 +98,8 @@ class TasksClient:
             pages, it opens as many connections with its first request (https only, and not in a borrowed session).
         rate_limit: The maximum number of requests in any second. If the server's `X-RateLimit-Limit` is lower, it
             applies. 0.5: one request in two seconds; 1.875: two in 1.07 seconds. `None`: no limit until the server
-            refuses a request. A refusal halves the rate of the whole client; then the rate doubles every five seconds
-            until it is back. The API allows 60 per second and resource: https://docs.apify.com/api/v2#rate-limiting
+            refuses a request. After a refusal, requests are evenly spaced; each further one cuts the rate by a quarter,
+            and it rises slowly while none comes. The API allows 60 per second and resource: https://docs.apify.com/api/v2#rate-limiting
         timeout: Seconds for the first attempt, body included. Each further attempt may take twice as long as the one
             before, within the `deadline` of `retry`.
         retry: How often and when a failed request is tried again.

@@ -12,7 +12,7 @@ from helpers.faults import FAULTS, LIMIT, TRANSIENT, Fault, Met, Waits, client_o
 from helpers.raw_server import RawServer, message
 from helpers.support import until
 
-from apify_tasks_async import ApifyTasksError, RateLimitedError
+from apify_tasks_async import ApifyTasksError, Attempt, RateLimitedError
 
 pytestmark = [pytest.mark.asyncio, pytest.mark.virtual_time]
 
@@ -52,8 +52,8 @@ class Seen:
 @pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: fault.name)
 async def test_fault(fault: Fault) -> None:
     """A fault raises its documented error, after the promised requests and waits, in bounded time and memory."""
-    waits = Waits()
-    async with fault.way(fault.reply) as met, client_of(met, waits) as client:
+    attempts: list[Attempt] = []
+    async with fault.way(fault.reply) as met, client_of(met, Waits(), on_attempt=attempts.append) as client:
         server = met.server
         tracemalloc.start()
         try:
@@ -67,7 +67,8 @@ async def test_fault(fault: Fault) -> None:
         error = caught.value
         where = error.offset, error.limit, error.desc
         requests, connections = len(server.requests), server.connections
-    seen = Seen(type(error), error.attempts, where, requests, tuple(waits.slept), connections, int(fault.pooled))
+    waits = tuple(attempt.delay for attempt in attempts if attempt.delay is not None)
+    seen = Seen(type(error), error.attempts, where, requests, waits, connections, int(fault.pooled))
     assert Seen.expected_of(fault) == seen
     assert fault.says.replace("ORIGIN", met.url) in error.problem
     assert "<" not in error.problem  # not the repr of an object of aiohttp
@@ -81,7 +82,7 @@ async def test_recovery(fault: Fault) -> None:
     waits = Waits()
     async with RawServer(fault.reply, message()) as server, client_of(Met(server, server.url), waits) as client:
         assert 0 == await client.count()
-    assert (2, 1, list(fault.waits[:1])) == (len(server.requests), client.stats.retries, waits.slept)
+    assert (2, 1, list(fault.waits[:1])) == (len(server.requests), client.stats.retries, waits.slept[:1])
 
 
 async def test_a_date_to_wait_for() -> None:

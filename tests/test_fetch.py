@@ -1,6 +1,7 @@
 """Pages as they are fetched: how the requests of a client share their pace. The time is the test's own."""
 
 import asyncio
+import itertools
 from collections.abc import Callable, Coroutine
 from typing import Any, cast
 
@@ -112,8 +113,8 @@ async def test_the_limit_that_the_server_states_counts() -> None:
     assert 10 >= max(server.count(at, at + 1) for at, _ in server.requests)
 
 
-async def test_all_pages_slow_down_after_a_refusal() -> None:
-    """After one request was refused all of the client's slow down to half, and speed up again."""
+async def test_all_pages_are_spaced_after_a_refusal() -> None:
+    """After one request was refused, all of the client's are evenly spaced, at the limit."""
     time = Time()
     refused: list[int] = []
 
@@ -126,9 +127,49 @@ async def test_all_pages_slow_down_after_a_refusal() -> None:
     server = Server(time, answer)
     await fetch(server, time, 600)
 
-    assert 60 == server.count(1, 2)
-    assert 1.5 * 30 >= server.count(2.2, 3.2)
-    assert 3 * 54 <= server.count(8, 11)
+    def longest_gap(start: float, end: float) -> float:
+        moments = [at for at, _ in server.requests if start <= at < end]
+        return max(later - earlier for earlier, later in itertools.pairwise(moments))
+
+    assert (60, True) == (server.count(1, 2), longest_gap(1, 2) > 0.1)
+    assert 0.08 > longest_gap(5, 9)
+    assert 6 * 54 <= server.count(3, 9)
+
+
+async def test_refusals_spend_neither_attempts_nor_the_budget() -> None:
+    """A 429 means later: a page that is refused more often than it has attempts arrives, and the deadline bounds it."""
+    time = Time()
+    refusals = iter([REFUSAL] * 7)
+    server = Server(time, lambda _: next(refusals, PAGE))
+    results = await fetch(server, time, 1, policy=RetryPolicy(attempts=2, budget=0))
+    assert [Page] == [type(result) for result in results]
+
+    time = Time()
+    server = Server(time, lambda _: REFUSAL)
+    (error,) = await fetch(server, time, 1, policy=RetryPolicy(deadline=20, base_delay=0))
+    assert isinstance(error, RateLimitedError)
+    assert 15 < time.now <= 22
+
+
+async def test_one_attempt_means_no_second_try() -> None:
+    """Even a 429 is not tried again with `attempts=1`."""
+    time = Time()
+    server = Server(time, lambda _: REFUSAL)
+    await fetch(server, time, 1, policy=RetryPolicy(attempts=1))
+    assert 1 == len(server.requests)
+
+
+async def test_a_gateway_that_refuses_with_503_slows_all_pages() -> None:
+    """A 503 with a `Retry-After` is a refusal, too: the others wait, and the pace is learned."""
+    time = Time()
+    unavailable = Response(503, {"Retry-After": "3"}, b"")
+    answers = iter([PAGE] * 20 + [unavailable] * 2)
+    server = Server(time, lambda _: next(answers, PAGE))
+    results = await fetch(server, time, 100, rate_limit=None)
+
+    assert {Page} == {type(result) for result in results}
+    first, last = [at for at, number in server.requests if number == 20]
+    assert (0, True) == (server.count(first + 0.11, first + 3.05), last - first > 3.05)
 
 
 async def test_all_pages_wait_when_the_server_asks_one_to() -> None:

@@ -44,7 +44,8 @@ ROWS = {
         "301", "302", "307", "a redirect to another host", "a redirect to plain http", "a redirect from https to http",
     ],
     "429": ["429"],
-    "429 or 503, `Retry-After: 7`": ["Retry-After: 7 seconds, 429", "Retry-After: 7 seconds, 503"],
+    "429, `Retry-After: 7`": ["Retry-After: 7 seconds, 429"],
+    "503, `Retry-After: 7`": ["Retry-After: 7 seconds, 503"],
     "429 or 503, `Retry-After: 3600`": ["Retry-After: an hour, 429", "Retry-After: an hour, 503"],
     "5xx, with or without a body": [
         "500", "502", "503", "a gateway's page", "a cache's page", "an error without a body",
