@@ -15,7 +15,9 @@ _INVISIBLE = r"(?is)<(script|style)\b.*?</\1\s*>|<!--.*?-->|<[^>]*>"
 
 def one_line(text: str, maximum: int = 300) -> str:
     """Return a server's text as one printable line of bounded length."""
-    line = "".join(char if char.isprintable() else " " for char in text[: 4 * maximum])
+    line = text[: 4 * maximum]
+    if not line.isprintable():  # Most are, and a page may have a thousand problems.
+        line = "".join(char if char.isprintable() else " " for char in line)
     line = " ".join(line.split())
     return line if len(line) <= maximum else f"{line[:maximum]}..."
 

@@ -92,7 +92,8 @@ class Redactor:
         """Return the text without the secrets."""
         for holder in self._secrets:
             secret = holder.get_secret_value()
-            text = _mask_cut(text.replace(secret, "***"), secret[:MINIMUM_LENGTH])
+            if secret[:MINIMUM_LENGTH] in text:  # Eight characters are found faster than fifty.
+                text = _mask_cut(text.replace(secret, "***"), secret[:MINIMUM_LENGTH])
         return text
 
     def redact_error(self, error: ApifyTasksError) -> None:
