@@ -3,7 +3,7 @@
 import json
 import re
 from collections.abc import Callable, Mapping
-from typing import Any, Protocol, Self, SupportsIndex
+from typing import Any, Protocol, Self, SupportsIndex, runtime_checkable
 
 from apify_tasks_async.errors import ApifyTasksError
 
@@ -54,6 +54,7 @@ def as_secrets(values: Any) -> Any:
     return {name: as_secret(value) for name, value in values.items()} if isinstance(values, Mapping) else values
 
 
+@runtime_checkable
 class SecretText(Protocol):
     """What hides a token, such as `pydantic.SecretStr`."""
 

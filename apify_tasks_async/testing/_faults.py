@@ -47,7 +47,7 @@ ABSENT: Final = _Absent.ABSENT
 """As the value of a `MalformedItem`: the field is absent."""
 
 
-def _json_value(_: Any, attribute: attrs.Attribute[Any], value: Any) -> None:
+def _json_value(_: Any, attribute: Any, value: Any) -> None:
     try:
         json.dumps(None if value is ABSENT else value, ensure_ascii=False, allow_nan=False).encode()
     except (TypeError, ValueError, RecursionError):
@@ -218,7 +218,7 @@ Fault = (
 """Everything that `FakeApify.fail` takes."""
 
 
-def _fault(_: Any, attribute: attrs.Attribute[Any], value: Any) -> None:
+def _fault(_: Any, attribute: Any, value: Any) -> None:
     if not isinstance(value, Fault):
         names = ", ".join(kind.__name__ for kind in get_args(Fault))
         raise TypeError(f"{attribute.alias} must be one of {names}, got {value!r}")

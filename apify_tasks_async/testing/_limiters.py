@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from abc import abstractmethod
 from collections import deque
-from typing import Final, Literal, Protocol, get_args
+from typing import Final, Literal, Protocol, get_args, runtime_checkable
 
 __all__ = ["LIMITERS", "Limiter", "LimiterKind", "make_limiter"]
 
@@ -14,6 +14,7 @@ LimiterKind = Literal["sliding", "fixed", "bucket", "spaced"]
 LIMITERS: Final[tuple[LimiterKind, ...]] = get_args(LimiterKind)
 
 
+@runtime_checkable
 class Limiter(Protocol):
     """Decides which requests are accepted."""
 

@@ -62,7 +62,7 @@ def _check_accounts(accounts: Any, own: str) -> None:
             raise ValueError("accounts must not have the token of the server itself")
 
 
-def _check_limiter(_: Any, attribute: attrs.Attribute[Any], value: Any) -> None:
+def _check_limiter(_: Any, attribute: Any, value: LimiterKind) -> None:
     if value not in LIMITERS:
         raise ValueError(f"{attribute.name} must be one of {', '.join(LIMITERS)}, got {short_repr(value)}")
 

@@ -1,0 +1,188 @@
+"""The library beside the tools that people test with. Each case is a test session or a program of its own."""
+
+import subprocess
+import sys
+import textwrap
+from pathlib import Path
+
+import pytest
+
+SECONDS = 60
+"""The longest time that a program may take."""
+
+BEARTYPE = """
+from beartype import BeartypeConf
+from beartype.claw import beartype_package
+beartype_package("apify_tasks_async", conf=BeartypeConf(is_pep484_tower=True))
+"""
+"""As PEP 484 has it, an int is a float."""
+
+USE = """
+import asyncio
+from datetime import UTC, datetime, timedelta, timezone
+from apify_tasks_async import TasksClient, converter, Task
+from apify_tasks_async.testing import FakeApify
+
+
+async def walk(api, **options):
+    async with TasksClient(api.token, base_url=api.url, **options) as client:
+        return await client.all_tasks()
+"""
+
+
+def run(tmp_path: Path, code: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """Run a program in a folder where nothing else is."""
+    file = tmp_path / "test_program.py"
+    file.write_text(textwrap.dedent(code))
+    return subprocess.run(
+        (sys.executable, "-W", "error::RuntimeWarning", *arguments, file),
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=SECONDS,
+    )
+
+
+FROZEN = {
+    "freezegun": ("from freezegun import freeze_time", 'freeze_time("2026-03-01", real_asyncio=True)'),
+    "time-machine": ("import time_machine", 'time_machine.travel("2026-03-01T00:00:00Z", tick=True)'),
+}
+
+
+@pytest.mark.parametrize("tool", FROZEN)
+@pytest.mark.parametrize("early", [True, False], ids=["imported before", "imported frozen"])
+def test_frozen_time(tmp_path: Path, tool: str, *, early: bool) -> None:
+    """The library works while time is frozen, and the same way afterwards, wherever it was imported first."""
+    tool_import, frozen = FROZEN[tool]
+    body = textwrap.indent(
+        (USE if not early else "")
+        + """
+with FakeApify() as api:
+    now = datetime.now(UTC)
+    api.create_task(created_at=now, extra={"new": 1})
+    api.create_task(created_at=datetime(2026, 4, 1, tzinfo=timezone(timedelta(hours=2))))
+    tasks = asyncio.run(walk(api))
+    assert list(api.tasks) == tasks, tasks
+    assert now == tasks[0].created_at
+    assert all(task.created_at.tzinfo is UTC for task in tasks)
+""",
+        "    ",
+    )
+    after = """
+naive = {**tasks[0].to_dict(), "createdAt": "2026-01-01T00:00:00", "new": 2}
+try:
+    converter.structure([naive], list[Task])
+except ValueError as error:
+    assert "expected an RFC 3339 time" in str(error)
+else:
+    raise AssertionError("a naive time was accepted")
+assert type(tasks[0].created_at) is datetime
+from datetime import datetime as real
+assert type(tasks[0].created_at) is real
+"""
+    done = run(tmp_path, f"{tool_import}\n{USE if early else ''}\nwith {frozen}:\n{body}\n{after}")
+    assert (0, "") == (done.returncode, done.stderr)
+
+
+def test_pendulum(tmp_path: Path) -> None:
+    """Its times are datetimes."""
+    code = """
+import pendulum
+with FakeApify() as api:
+    moment = pendulum.datetime(2026, 3, 1, 12, tz="Europe/Prague")
+    task = api.create_task(created_at=moment)
+    assert [task] == asyncio.run(walk(api))
+    assert type(task.created_at) is datetime
+    assert moment == task.created_at
+"""
+    done = run(tmp_path, USE + code)
+    assert (0, "") == (done.returncode, done.stderr)
+
+
+def test_vcrpy(tmp_path: Path) -> None:
+    """It records with its default serializer, without the token, and replays without a request."""
+    code = """
+import pathlib, vcr
+tape = vcr.VCR(filter_headers=["authorization"]).use_cassette
+api = FakeApify(tasks=3)
+with api:
+    with tape("tape.yaml"):
+        first = asyncio.run(walk(api))
+    count = len(api.requests)
+    with tape("tape.yaml"):
+        assert first == asyncio.run(walk(api))
+    assert count == len(api.requests) == 1
+assert api.token not in pathlib.Path("tape.yaml").read_text()
+"""
+    done = run(tmp_path, USE + code)
+    assert (0, "") == (done.returncode, done.stderr)
+
+
+def test_pytest_socket(tmp_path: Path) -> None:
+    """Its refusal comes through as what it is, at once."""
+    code = """
+    import asyncio
+    import pytest
+    from pytest_socket import SocketBlockedError
+    from apify_tasks_async import TasksClient
+
+    async def count():
+        async with TasksClient("a-token-of-nobody", base_url="http://127.0.0.1:9") as client:
+            await client.count()
+
+    def test_refused():
+        loop = asyncio.new_event_loop()
+        from pytest_socket import disable_socket, enable_socket
+        disable_socket(allow_unix_socket=True)
+        try:
+            with pytest.raises(SocketBlockedError):
+                loop.run_until_complete(count())
+        finally:
+            enable_socket()
+            loop.close()
+    """
+    done = run(tmp_path, code, "-m", "pytest", "-q", "-p", "no:cacheprovider")
+    assert 0 == done.returncode, done.stdout
+
+
+def test_blockbuster(tmp_path: Path) -> None:
+    """Its refusal comes through, and nothing of the library blocks."""
+    code = """
+import time
+from blockbuster import BlockingError, blockbuster_ctx
+with FakeApify(tasks=3) as api, blockbuster_ctx():
+    assert 3 == len(asyncio.run(walk(api)))
+    try:
+        asyncio.run(walk(api, on_attempt=lambda _: time.sleep(0.001)))
+    except BlockingError as error:
+        print(error)
+"""
+    done = run(tmp_path, USE + code)
+    assert (0, "Blocking call to time.sleep\n", "") == (done.returncode, done.stdout, done.stderr)
+
+
+@pytest.mark.parametrize(
+    "hook",
+    [
+        "from typeguard import install_import_hook; install_import_hook('apify_tasks_async')",
+        BEARTYPE,
+    ],
+    ids=["typeguard", "beartype"],
+)
+def test_types_checked_at_run_time(tmp_path: Path, hook: str) -> None:
+    """Every annotation that a walk meets is true."""
+    code = """
+async def more(api):
+    async with TasksClient(api.token, base_url=api.url) as client:
+        assert 30 == await client.count()
+        async for page in client.iter_pages(exact=True, page_size=10):
+            assert page.bookmark == type(page.bookmark).from_json(page.bookmark.to_json())
+        assert 30 == len((await client.changes_since({})).added)
+
+with FakeApify(tasks=30) as api:
+    assert 30 == len(asyncio.run(walk(api)))
+    asyncio.run(more(api))
+"""
+    done = run(tmp_path, f"{hook}\n{USE}{code}")
+    assert 0 == done.returncode, done.stderr  # beartype warns of protocols that it cannot check
