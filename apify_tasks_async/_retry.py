@@ -153,7 +153,7 @@ class RetryLoop:
                 result = await self._attempt(request, number, spent + 1, deadline)
             ended_at = self._clock.now()
             delay: float | None
-            if await self._stands_back(result, ticket):
+            if not isinstance(result, Page) and await self._stands_back(result, ticket):
                 deadline += self._clock.now() - ended_at
                 delay = self._delay_after_outage(result, ticket)
             elif isinstance(result, errors.RateLimitedError):
@@ -168,7 +168,7 @@ class RetryLoop:
                 return result
             await self._clock.sleep(delay)
 
-    async def _stands_back(self, result: Page | errors.ApifyTasksError, ticket: Ticket) -> bool:
+    async def _stands_back(self, result: errors.ApifyTasksError, ticket: Ticket) -> bool:
         """Return True, after the outage, if the attempt failed only for what another request probes already."""
         outage = self._limiter.outage
         if is_answer(result):
@@ -200,7 +200,7 @@ class RetryLoop:
             await asyncio.sleep(0)
             return read_response(request, response, number, self._redactor, self._reader)
 
-    def _delay_after_outage(self, result: Page | errors.ApifyTasksError, ticket: Ticket) -> float | None:
+    def _delay_after_outage(self, result: errors.ApifyTasksError, ticket: Ticket) -> float | None:
         """Return the seconds to wait before a request that stood back is sent again; `None` if it is hopeless."""
         if ticket.hopeless:
             return self._too_many(result)
@@ -213,6 +213,7 @@ class RetryLoop:
         if isinstance(result, Page):
             self._budget.refund()
             self._limiter.pace.record_acceptance()
+            self._limiter.outage.record_answer()
             return None
         if isinstance(result, errors.ServerError) and result.status == 503 and result.retry_after is not None:
             self._slow_down(result, sent_at)
@@ -249,7 +250,6 @@ class RetryLoop:
             pace.record_refusal(sent_at, pause)
 
     @staticmethod
-    def _too_many(result: Page | errors.ApifyTasksError) -> None:
+    def _too_many(error: errors.ApifyTasksError) -> None:
         """Say why a request is not tried again, although its attempts are not spent."""
-        if isinstance(result, errors.ApifyTasksError):
-            result.problem += "; too many other requests failed as well to try again"
+        error.problem += "; too many other requests failed as well to try again"
