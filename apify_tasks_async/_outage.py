@@ -35,8 +35,8 @@ class Outage:
     only tell the same, so they spend no attempt. When the server answers any request, all go on. When the probe gives
     up, so do all the others that were there: each has had the time of all the attempts.
 
-    The reason may be the probe's own: a page that the server cannot make, or not in time. So when it fails again, or
-    with a timeout, one of the others goes as a scout.
+    The reason may be the probe's own: a page that the server cannot make, not in time, or not before a `Retry-After`. So
+    in these cases, and when the probe fails again, one of the others goes as a scout.
     """
 
     def __init__(self) -> None:
@@ -72,11 +72,16 @@ class Outage:
             finally:
                 del self._waiting[ticket]
 
-    def record_failure(self, ticket: Ticket, *, is_timeout: bool = False) -> None:
-        """Record a failure that others share: the request becomes the probe if there is none."""
+    def record_failure(self, ticket: Ticket, *, doubtful: bool = False) -> None:
+        """Record a failure that others share: the request becomes the probe if there is none.
+
+        Args:
+            ticket: The request.
+            doubtful: Whether the reason may well be its own.
+        """
         if ticket is self._scout:
             self._scout = None
-        self._wants_scout = is_timeout if self._probe is None else self._wants_scout or ticket is self._probe
+        self._wants_scout = doubtful if self._probe is None else self._wants_scout or ticket is self._probe
         if self._probe is None and not ticket.hopeless:
             self._probe = ticket
         self._send_scout()

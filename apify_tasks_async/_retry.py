@@ -175,7 +175,8 @@ class RetryLoop:
             outage.record_answer()
         if not is_shared(result):
             return False
-        outage.record_failure(ticket, is_timeout=isinstance(result, errors.RequestTimeoutError))
+        doubtful = isinstance(result, errors.RequestTimeoutError) or retry_after(result) > 0
+        outage.record_failure(ticket, doubtful=doubtful)
         if not outage.holds(ticket):
             return False
         await outage.wait(ticket)
@@ -239,15 +240,16 @@ class RetryLoop:
         return delay if self._clock.now() + delay < deadline else None
 
     def _slow_down(self, refusal: errors.ResponseError, sent_at: float) -> None:
+        pace = self._limiter.pace
+        if refusal.status == 503:
+            # Its Retry-After holds for this request alone: the server may be unable to answer just that one. While it
+            # accepts nothing, it tells of an outage, not of a pace.
+            if not pace.refusals_in_a_row:
+                pace.record_refusal(sent_at, 0.0)
+            return
         # A Retry-After beyond the deadline fails only this request; the others go on.
         pause = retry_after(refusal)
-        pause = pause if pause < self._policy.deadline else 0.0
-        pace = self._limiter.pace
-        # While it accepts nothing, a 503 tells of an outage, not of a pace.
-        if refusal.status == 503 and pace.refusals_in_a_row:
-            pace.record_pause(pause)
-        else:
-            pace.record_refusal(sent_at, pause)
+        pace.record_refusal(sent_at, pause if pause < self._policy.deadline else 0.0)
 
     @staticmethod
     def _too_many(error: errors.ApifyTasksError) -> None:

@@ -110,7 +110,7 @@ async def test_a_scout() -> None:
     await asyncio.wait(waits)
     assert [False] * 4 == held()
 
-    outage.record_failure(tickets[0], is_timeout=True)
+    outage.record_failure(tickets[0], doubtful=True)
     waiting = asyncio.create_task(outage.wait(tickets[3]))
     await asyncio.wait({waiting})
     assert [False, True, True, False] == held()

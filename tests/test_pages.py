@@ -704,6 +704,7 @@ class TestSharing:
         waiting = asyncio.ensure_future(client.list_tasks(offset=55))
         await until(lambda: client.stats.retries)
         assert list(api.tasks) == await client.all_tasks(page_size=10)
+        assert not waiting.done()
         waiting.cancel()
 
     async def test_retry_budget(self, api: FakeApify, make_client: MakeClient) -> None:
