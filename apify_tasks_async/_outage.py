@@ -35,8 +35,8 @@ class Outage:
     only tell the same, so they spend no attempt. When the server answers any request, all go on. When the probe gives
     up, so do all the others that were there: each has had the time of all the attempts.
 
-    The reason may be the probe's own: a page that the server cannot make, not in time, or not before a `Retry-After`. So
-    in these cases, and when the probe fails again, one of the others goes as a scout.
+    The reason may be the probe's own: a page that the server cannot make, not in time, or not before a `Retry-After`.
+    So in these cases, and when the probe fails again, one of the others goes as a scout.
     """
 
     def __init__(self) -> None:
