@@ -26,7 +26,7 @@ nox.options.sessions = ["lint", "typing", "coverage"]
 
 LATER = ["3.12", "3.13", "3.14", "3.14t", "3.15", "3.15t"]  # those that are missing are skipped
 RECIPES = {"PYTHONPATH": "recipes"}  # one of them is measured
-PARALLEL = ["-q", "--numprocesses=auto"]
+PARALLEL = ["-q", f"--numprocesses={2 * (os.cpu_count() or 1)}"]  # most tests wait for something
 WORKFLOWS = sorted(Path(".github/workflows").glob("*.yml"))
 PROJECT = nox.project.load_toml("pyproject.toml")
 
