@@ -132,7 +132,8 @@ def recipes(session: nox.Session, versions: str) -> None:
     if versions == "newest":
         session.install(*group("recipe-types"))
         session.run("mypy", "recipes", "tests/recipes")
-    run_pytest(session, "-m", "pytest", *PARALLEL, "tests/recipes")
+    # No more processes than cores: Crawlee waits while the machine is busy.
+    run_pytest(session, "-m", "pytest", "-q", "--numprocesses=auto", "tests/recipes")
 
 
 @nox.session
