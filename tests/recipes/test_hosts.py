@@ -1,5 +1,6 @@
 """The recipes for jobs, tools, metrics and files, each run by its host."""
 
+import asyncio
 import json
 import sys
 from collections.abc import AsyncIterator
@@ -56,7 +57,11 @@ async def test_django_answers_tasks(recipe: Recipe, account: FakeApify, monkeypa
     """A WSGI worker answers, and Ctrl-C ends it without a complaint."""
     monkeypatch.setenv("PORT", "0")
     async with recipe.served("django_app") as url:
-        documents = await get(f"{url}/newest")
+        # To the end of the connection: until then wsgiref would swallow Ctrl-C.
+        reader, writer = await asyncio.open_connection("127.0.0.1", int(url.rpartition(":")[2]))
+        writer.write(b"GET /newest HTTP/1.0\r\nHost: localhost\r\n\r\n")
+        documents = json.loads((await reader.read()).partition(b"\r\n\r\n")[2])
+        writer.close()
 
     assert [task.to_dict() for task in account.tasks[:-11:-1]] == documents
 
