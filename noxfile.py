@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import shutil
-import urllib.request
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -203,11 +202,6 @@ def try_bare(session: nox.Session, wheel: Path, folder: Path) -> None:
 @nox.session
 def audit(session: nox.Session) -> None:
     """Look for advisories against the lowest and the newest versions of the dependencies. Needs the network."""
-    try:
-        # A mirror may have the packages, but not this, which holds the advisories of a release.
-        urllib.request.urlopen("https://pypi.org/pypi/attrs/24.2.0/json", timeout=10).close()
-    except OSError as error:
-        session.skip(f"PyPI's advisories cannot be reached: {error}")
     session.install(*group("audit"))
     declared = [*PROJECT["project"]["dependencies"], *PROJECT["project"]["optional-dependencies"]["cli"]]
     lowest = Path(session.create_tmp()) / "lowest.txt"

@@ -251,7 +251,7 @@ def unstructure_extra(extra: Mapping[str, Any]) -> dict[str, Any]:
     """Return unknown fields as JSON values."""
     fields = dict(extra)
     try:
-        return converter.unstructure(fields)  # type: ignore[no-any-return]
+        return converter.unstructure(fields)  # type: ignore[no-any-return]  # a dictionary becomes one
     except RecursionError:
         return fields  # So deep is only what a server nested, and that is JSON already.
 
