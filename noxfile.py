@@ -117,7 +117,8 @@ def smoke(session: nox.Session) -> None:
     """Run the benchmark once, quickly: it must start, and its contenders must list the same tasks."""
     session.install(".[cli]", *group("bench"))
     chart = f"{session.create_tmp()}/speed.svg"
-    session.run("python", "benchmarks/run.py", "--quick", f"--chart={chart}", silent=True, env=RECIPES)
+    environment = RECIPES | javascript_client(session)
+    session.run("python", "benchmarks/run.py", "--quick", f"--chart={chart}", silent=True, env=environment)
 
 
 @nox.session
@@ -152,12 +153,11 @@ def intermediaries(session: nox.Session) -> None:
 @nox.session
 def javascript(session: nox.Session) -> None:
     """List from FakeApify with the official client for JavaScript."""
-    if not (shutil.which("node") and shutil.which("npm")):
+    client = javascript_client(session)
+    if not client:
         session.skip("node or npm is missing")
-    folder = session.create_tmp()
     session.install(".", *group("test"))
-    session.run("npm", "install", "--prefix", folder, "--no-save", "apify-client@2", external=True, silent=True)
-    run_pytest(session, "-m", "pytest", "tests/searches/javascript.py", NODE_PATH=f"{folder}/node_modules")
+    run_pytest(session, "-m", "pytest", "tests/searches/javascript.py", **client)
 
 
 # The release.
@@ -253,7 +253,16 @@ def fleet(session: nox.Session) -> None:
 def bench(session: nox.Session) -> None:
     """Measure against the official client, the floors and the targets: `-- --readme` updates the README."""
     session.install(".[cli]", *group("bench"))
-    session.run("python", "benchmarks/run.py", *session.posargs, env=RECIPES)
+    session.run("python", "benchmarks/run.py", *session.posargs, env=RECIPES | javascript_client(session))
+
+
+def javascript_client(session: nox.Session) -> dict[str, str]:
+    """Install the official client for JavaScript; return the environment that finds it, empty without node and npm."""
+    if not (shutil.which("node") and shutil.which("npm")):
+        return {}
+    folder = session.create_tmp()
+    session.run("npm", "install", "--prefix", folder, "--no-save", "apify-client@2", external=True, silent=True)
+    return {"NODE_PATH": f"{folder}/node_modules"}
 
 
 def run_pytest(session: nox.Session, *arguments: str, **environment: str) -> None:

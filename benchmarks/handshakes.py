@@ -9,18 +9,18 @@ import asyncio
 import sys
 import time
 
-from apify_tasks_async import TasksClient
+from contenders import UNPACED
 
 
-async def walk_twice(url: str) -> None:
+async def walk_twice(contender: str, url: str) -> None:
     """Walk on new connections, and once more on these."""
-    async with TasksClient("token-of-no-account", base_url=url, rate_limit=None) as client:
+    async with UNPACED[contender](url) as walk:
         for _ in range(2):
             start = time.perf_counter()
-            async for _ in client.iter_tasks():
+            async for _ in walk():
                 pass
             print(time.perf_counter() - start)
 
 
 if __name__ == "__main__":
-    asyncio.run(walk_twice(sys.argv[1]))
+    asyncio.run(walk_twice(*sys.argv[1:]))

@@ -6,6 +6,7 @@ import asyncio
 import gc
 import os
 import resource
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -45,10 +46,10 @@ async def _drain(items: AsyncIterator[Any]) -> None:
 
 
 async def _walk(contender: Contender, url: str, *, tasks: bool) -> tuple[Sample, list[Any] | None]:
-    async with contender(url) as items:
+    async with contender(url) as walk:
         gc.collect()  # the garbage of the previous contender
         cpu, wall = time.process_time(), time.perf_counter()
-        keys = await (_keys(items) if tasks else _drain(items))
+        keys = await (_keys(walk()) if tasks else _drain(walk()))
         return Sample(time.process_time() - cpu, time.perf_counter() - wall), keys
 
 
@@ -117,26 +118,52 @@ async def first_task(url: str, rounds: int, *, known: bool) -> tuple[float, floa
     return median(firsts[1:]), median(pages[1:])
 
 
-def secure_walks(server: Server, tasks: int, rounds: int) -> tuple[float, float]:
-    """Return the wall times over TLS of a client's first walk, and of its second."""
-    command = [sys.executable, str(HERE / "handshakes.py"), server.url(tasks, secure=True)]
+def secure_walks(contenders: Iterable[str], server: Server, tasks: int, rounds: int) -> dict[str, tuple[float, float]]:
+    """Return the wall times over TLS of the first walk of each contender's client, and of its second."""
+    samples: dict[str, list[list[float]]] = {name: [] for name in contenders}
     environment = os.environ | {"SSL_CERT_FILE": server.authority}
-    samples = []
     for _ in range(rounds + 1):
-        output = subprocess.run(command, stdout=subprocess.PIPE, check=True, text=True, env=environment).stdout
-        samples.append([float(line) for line in output.split()])
-    first, second = (median(times) for times in zip(*samples[1:], strict=True))
-    return first, second
+        for name, taken in samples.items():
+            command = [sys.executable, str(HERE / "handshakes.py"), name, server.url(tasks, secure=True)]
+            output = subprocess.run(command, stdout=subprocess.PIPE, check=True, text=True, env=environment).stdout
+            taken.append([float(line) for line in output.split()])
+    return {
+        name: (median(first), median(second))
+        for name, taken in samples.items()
+        for first, second in [zip(*taken[1:], strict=True)]
+    }
+
+
+async def many_walks(url: str, walks: int) -> tuple[float, float]:
+    """Walk a list as many times at once with one client; return the seconds to the end of the first and the last."""
+    async with TasksClient(TOKEN, base_url=url, rate_limit=None) as client:
+        start = time.perf_counter()
+
+        async def walk() -> float:
+            await _drain(client.iter_tasks())
+            return time.perf_counter() - start
+
+        ends = await asyncio.gather(*(walk() for _ in range(walks)))
+    return min(ends), max(ends)
+
+
+def javascript(url: str, rounds: int) -> Sample | None:
+    """Return the times of the official client for JavaScript; `None` where it is missing."""
+    if not (shutil.which("node") and "NODE_PATH" in os.environ):
+        return None
+    command = ["node", str(HERE / "javascript.cjs"), url, TOKEN, str(rounds + 1)]
+    output = subprocess.run(command, stdout=subprocess.PIPE, check=True, text=True).stdout
+    return _medians([Sample(*map(float, line.split())) for line in output.splitlines()[1:]])
 
 
 def longest_block(contenders: Mapping[str, Contender], url: str, rounds: int) -> dict[str, float]:
     """Return how long each contender blocked the event loop at most during a walk."""
 
-    async def walk(contender: Contender, watch: Watch) -> float:
-        async with contender(url) as tasks:
+    async def longest(contender: Contender, watch: Watch) -> float:
+        async with contender(url) as walk:
             await asyncio.sleep(0)
             watch.longest = 0.0  # opening a client is not part of the walk
-            await _drain(tasks)
+            await _drain(walk())
             return watch.longest
 
     blocks: dict[str, list[float]] = {name: [] for name in contenders}
@@ -145,7 +172,7 @@ def longest_block(contenders: Mapping[str, Contender], url: str, rounds: int) ->
             gc.collect()
             watch = Watch()
             with asyncio.Runner(loop_factory=partial(asyncio.SelectorEventLoop, watch)) as runner:
-                taken.append(runner.run(walk(contenders[name], watch)))
+                taken.append(runner.run(longest(contenders[name], watch)))
     return {name: median(taken[1:]) for name, taken in blocks.items()}
 
 

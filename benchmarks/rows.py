@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import attrs
 import fleet
 import measures
-from contenders import CONCURRENCY, CONTENDERS, RIVALS, UNPACED
+from contenders import CONCURRENCY, CONTENDERS, DICTIONARIES, HTTPX, RIVALS, UNPACED, WINDOWS
 from measures import Sample
 from server import LATENCY, Server
 from table import Row, Target
@@ -17,6 +17,9 @@ __all__ = ["FULL", "QUICK", "Figures", "Sizes", "all_rows", "take_figures"]
 
 ACCOUNT = 19
 """The tasks of an account in a fleet."""
+
+FAIR_TASKS = 10_000
+"""The tasks of a list that many walks read at once."""
 
 PROCESSES = 2
 """The processes that read a fleet."""
@@ -53,6 +56,8 @@ class Sizes:
     """Accounts of a fleet."""
     clients: int
     """Clients that are open at once."""
+    walks: int
+    """Walks that one client does at once."""
     decode: str
     """The option of pyperf that sets how thorough it is."""
 
@@ -71,6 +76,7 @@ FULL = Sizes(
     lengths=(1, 10, 20, 50, 100),
     accounts=3000,
     clients=500,
+    walks=100,
     decode="--fast",
 )
 QUICK = Sizes(
@@ -87,6 +93,7 @@ QUICK = Sizes(
     lengths=(1, 10),
     accounts=200,
     clients=50,
+    walks=10,
     decode="--debug-single-value",
 )
 
@@ -116,9 +123,11 @@ def all_rows(figures: Figures, server: Server, sizes: Sizes) -> Iterator[Row]:
     """Measure the rest, and yield all rows."""
     yield from cpu_rows(figures, sizes)
     yield from wall_rows(figures, sizes)
+    yield from javascript_rows(figures, server, sizes)
     yield from secure_rows(server, sizes)
     yield from limited_rows(server, sizes)
     yield from delay_rows(server, sizes)
+    yield from fairness_rows(server, sizes)
     yield from scale_rows(server, sizes)
     yield from request_rows(server, sizes)
     yield from fleet_rows(server, sizes)
@@ -131,7 +140,8 @@ def cpu_rows(figures: Figures, sizes: Sizes) -> Iterator[Row]:
     for name, other, target in (
         ("ours", "official client", Target(0.24)),
         ("ours", "typed floor", Target(1.5, stretch=1.35)),
-        ("ours", "dictionaries", Target(1.0)),
+        ("ours", DICTIONARIES, Target(1.0)),
+        ("ours", HTTPX, None),
         ("ours", "stock cattrs", None),
         ("ours, exact", "ours", None),
     ):
@@ -154,15 +164,34 @@ def wall_rows(figures: Figures, sizes: Sizes) -> Iterator[Row]:
 
 def secure_rows(server: Server, sizes: Sizes) -> Iterator[Row]:
     """Return the rows about a server that is reached over TLS, where a new connection costs two round trips."""
-    walks = measures.secure_walks(server, sizes.tasks, sizes.rounds)
+    walks = measures.secure_walks(WINDOWS, server, sizes.tasks, sizes.rounds)
     pages = sizes.tasks // 1000
-    for name, wall, trips, target in (
-        ("first", walks[0], 3 + -(-(pages - 1) // CONCURRENCY), 1.35),
-        ("second", walks[1], -(-pages // CONCURRENCY), 1.3),
+    for number, (name, trips, target) in enumerate(
+        (
+            ("first", 3 + -(-(pages - 1) // CONCURRENCY), 1.35),
+            ("second", -(-pages // CONCURRENCY), 1.3),
+        )
     ):
-        ideal = trips * LATENCY / 1000
-        what = f"{pages} pages over TLS at {LATENCY} ms, {name} walk: ours / ideal ({trips} round trips)"
-        yield Row(what, f"{wall:.3f} s", f"{ideal:.3f} s", wall / ideal, Target(target))
+        what = f"{pages} pages over TLS at {LATENCY} ms, {name} walk"
+        ours, ideal = walks["ours"][number], trips * LATENCY / 1000
+        against = f"{what}: ours / ideal ({trips} round trips)"
+        yield Row(against, f"{ours:.3f} s", f"{ideal:.3f} s", ours / ideal, Target(target))
+        for other in (DICTIONARIES, HTTPX):
+            theirs = walks[other][number]
+            yield Row(f"{what}: ours / {other}", f"{ours:.3f} s", f"{theirs:.3f} s", ours / theirs)
+
+
+def javascript_rows(figures: Figures, server: Server, sizes: Sizes) -> Iterator[Row]:
+    """Return the rows about the official client for JavaScript, where it is."""
+    still = measures.javascript(server.url(sizes.tasks), sizes.rounds)
+    distant = measures.javascript(server.url(sizes.tasks, latency=LATENCY), sizes.few)
+    if still and distant:
+        ours, theirs = (sample.cpu / sizes.tasks * 1e6 for sample in (figures.still["ours"], still))
+        what = "CPU per 1,000 tasks: ours / official client for JavaScript"
+        yield Row(what, f"{ours:.2f} ms", f"{theirs:.2f} ms", ours / theirs)
+        ours, theirs = figures.distant["ours"].wall, distant.wall
+        what = f"{sizes.tasks // 1000} pages at {LATENCY} ms: wall, official client for JavaScript / ours"
+        yield Row(what, f"{ours:.3f} s", f"{theirs:.3f} s", theirs / ours)
 
 
 def limited_rows(server: Server, sizes: Sizes) -> Iterator[Row]:
@@ -184,9 +213,19 @@ def delay_rows(server: Server, sizes: Sizes) -> Iterator[Row]:
         what = f"{latency} ms: first task of a client's {name} / a page alone"
         yield Row(what, f"{first * 1e3:.2f} ms", f"{page * 1e3:.2f} ms", first / page, Target(1.1))
     url = server.url(sizes.watched * 1000, latency=LATENCY)
-    ours, official = measures.longest_block(RIVALS, url, sizes.few).values()
-    what = f"{sizes.watched} pages at {LATENCY} ms: longest block of the event loop, ours / official"
-    yield Row(what, f"{ours * 1e3:.1f} ms", f"{official * 1e3:.1f} ms", ours / official, Target(0.15))
+    blocks = measures.longest_block(RIVALS | WINDOWS, url, sizes.few)
+    for other, target in (("official client", Target(0.15)), (DICTIONARIES, None), (HTTPX, None)):
+        ours, theirs = blocks["ours"], blocks[other]
+        what = f"{sizes.watched} pages at {LATENCY} ms: longest block of the event loop, ours / {other}"
+        yield Row(what, f"{ours * 1e3:.1f} ms", f"{theirs * 1e3:.1f} ms", ours / theirs, target)
+
+
+def fairness_rows(server: Server, sizes: Sizes) -> Iterator[Row]:
+    """Return the row about many walks of one client."""
+    url = server.url(FAIR_TASKS, latency=LATENCY)
+    first, last = asyncio.run(measures.many_walks(url, sizes.walks))
+    what = f"{sizes.walks} walks of one client, {FAIR_TASKS // 1000} pages at {LATENCY} ms: last to end / first"
+    yield Row(what, f"{last:.2f} s", f"{first:.2f} s", last / first, Target(1.1))
 
 
 def scale_rows(server: Server, sizes: Sizes) -> Iterator[Row]:
