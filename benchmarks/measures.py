@@ -36,21 +36,22 @@ class Sample:
     wall: float
 
 
-async def _keys(tasks: AsyncIterator[Any]) -> list[Any]:
-    return [(task.id, task.created_at) async for task in tasks]
-
-
 async def _drain(items: AsyncIterator[Any]) -> None:
     async for _ in items:
         pass
 
 
-async def _walk(contender: Contender, url: str, *, tasks: bool) -> tuple[Sample, list[Any] | None]:
+async def _walk(contender: Contender, url: str) -> Sample:
     async with contender(url) as walk:
         gc.collect()  # the garbage of the previous contender
         cpu, wall = time.process_time(), time.perf_counter()
-        keys = await (_keys(walk()) if tasks else _drain(walk()))
-        return Sample(time.process_time() - cpu, time.perf_counter() - wall), keys
+        await _drain(walk())
+        return Sample(time.process_time() - cpu, time.perf_counter() - wall)
+
+
+async def _keys(contender: Contender, url: str) -> list[Any]:
+    async with contender(url) as walk:
+        return [(task.id, task.created_at) async for task in walk()]
 
 
 def _medians(samples: list[Sample]) -> Sample:
@@ -64,13 +65,14 @@ def race(contenders: Mapping[str, Contender], url: str, rounds: int) -> dict[str
         SystemExit: They did not list the same tasks with the same creation times.
     """
     samples: dict[str, list[Sample]] = {name: [] for name in contenders}
-    expected: list[Any] | None = None
+    typed = [name for name in contenders if name not in UNTYPED]
+    expected = asyncio.run(_keys(contenders[typed[0]], url))
+    for name in typed[1:]:
+        if asyncio.run(_keys(contenders[name], url)) != expected:
+            raise SystemExit(f"{name} did not list the same tasks as {typed[0]}")
     for round_ in range(rounds + 1):
         for name, taken in samples.items():
-            sample, keys = asyncio.run(_walk(contenders[name], url, tasks=name not in UNTYPED))
-            expected = expected or keys
-            if name not in UNTYPED and keys != expected:
-                raise SystemExit(f"{name} did not list the same tasks as the others")
+            sample = asyncio.run(_walk(contenders[name], url))
             if round_:
                 taken.append(sample)
     return {name: _medians(taken) for name, taken in samples.items()}
@@ -82,12 +84,12 @@ def limited(server: Server, pages: int, allowed: int, rounds: int) -> tuple[floa
     Returns:
         The wall time, and the requests of all rounds together.
     """
-    asyncio.run(_walk(CONTENDERS[FLOOR], server.url(pages * 1000), tasks=False))  # lets the server make the pages
+    asyncio.run(_walk(CONTENDERS[FLOOR], server.url(pages * 1000)))  # lets the server make the pages
     walls, counts = [], []
     for _ in range(rounds):
         server.counts()
         url = server.url(pages * 1000, latency=100, allowed=allowed)
-        sample, _ = asyncio.run(_walk(CONTENDERS["ours"], url, tasks=False))
+        sample = asyncio.run(_walk(CONTENDERS["ours"], url))
         walls.append(sample.wall)
         counts.append(server.counts())
     return median(walls), Counts(sum(each.requests for each in counts), sum(each.refused for each in counts))
@@ -201,7 +203,7 @@ def requests(server: Server, sizes: Iterable[int]) -> list[int]:
     counts = []
     for size in sizes:
         server.counts()
-        asyncio.run(_walk(CONTENDERS["ours"], server.url(size), tasks=True))
+        asyncio.run(_walk(CONTENDERS["ours"], server.url(size)))
         counts.append(server.counts().requests)
     return counts
 
