@@ -201,8 +201,8 @@ def _unknown_fields(model: type, documents: Iterable[Any], known: _Unknown) -> _
     objects = [document for document in documents if isinstance(document, dict)]
     fields = fields_of(model)
     documented = {field.wire for field in fields}
-    names = dict.fromkeys(name for name in chain.from_iterable(objects) if _is_field_name(name))
-    fresh = [name for name in names if name not in documented]
+    names = dict.fromkeys(chain.from_iterable(objects))
+    fresh = [name for name in names if name not in documented and _is_field_name(name)]
     unknown = list(dict.fromkeys([*known.get(model, ()), *fresh]))
     if len(unknown) > MAXIMUM_UNKNOWN:  # One odd page must not make all later ones slow.
         unknown = fresh

@@ -170,7 +170,8 @@ class PageIterator(Pages):
 
     def _sort_out(self, page: Page, news: News, numbers: Sequence[int]) -> tuple[list[Task], Bookmark | None]:
         """Return the tasks to deliver, and the bookmark after them."""
-        entries = [page.entries[news.indices[number]] for number in numbers]
+        shown = page.entries
+        entries = [shown[news.indices[number]] for number in numbers]
         if self._lookback is None and {Task}.issuperset(map(type, entries)):
             return cast("list[Task]", entries), news.bookmark_after(len(entries))
         tasks = []
