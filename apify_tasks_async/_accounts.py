@@ -126,7 +126,7 @@ def _hide_in(options: ClientOptions) -> ClientOptions:
     return hidden
 
 
-@attrs.frozen
+@attrs.frozen(eq=False, repr=False)
 class Worker(Generic[T]):
     """Runs the job of one account."""
 

@@ -20,7 +20,7 @@ BEGINNING = datetime.min.replace(tzinfo=UTC)
 """The key of a frontier before all tasks. With it a short list is read from its other end, by one request."""
 
 
-@attrs.frozen(eq=False)
+@attrs.frozen(eq=False, repr=False)
 class Reading:
     """The items of a page in the walk's order, each id once.
 

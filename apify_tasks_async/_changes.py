@@ -44,7 +44,7 @@ class Changes:
     """The ids of the known tasks that are gone."""
 
 
-@attrs.define(eq=False)
+@attrs.define(eq=False, repr=False)
 class Difference:
     """What walks have shown so far. It keeps the ids of missing tasks, and the tasks that are new or changed."""
 

@@ -11,7 +11,7 @@ def _loop_time() -> float:
     return asyncio.get_running_loop().time()
 
 
-@attrs.frozen
+@attrs.frozen(eq=False, repr=False)
 class Clock:
     """What retries, the pace and the fetcher measure, wait and draw with."""
 

@@ -15,7 +15,7 @@ import attrs
 from apify_tasks_async.models import TaskPage
 
 
-@attrs.define(eq=False)
+@attrs.define(eq=False, repr=False)
 class Collector:
     """Pauses the garbage collector while a page is built, and holds the page before until then."""
 

@@ -4,6 +4,7 @@ import json
 import re
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
+from functools import cache
 from typing import Any, get_origin
 
 import attrs
@@ -204,8 +205,10 @@ def _structure_model(model: type, converter: cattrs.Converter) -> Callable[[Any,
     return structure
 
 
-_reader = TaskReader()
-"""That of the public converter: for documents that users pass, not for those of servers."""
+@cache
+def _reader() -> TaskReader:
+    """Return the reader of the public converter: for documents that users pass, not for those of servers."""
+    return TaskReader()
 
 
 def _structure_tasks(value: Any, kind: Any) -> Any:
@@ -217,7 +220,7 @@ def _structure_tasks(value: Any, kind: Any) -> Any:
 def _read_tasks(items: list[Any]) -> list[Task]:
     if not items or not isinstance(items[0], TaskStruct):
         try:
-            items = _reader.convert(items)
+            items = _reader().convert(items)
         except FAILURES:
             return _read_each_task(items)
     return build_tasks(items)

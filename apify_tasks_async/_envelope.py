@@ -11,7 +11,7 @@ from apify_tasks_async._weight import LONG
 from apify_tasks_async.models import TaskPage
 
 
-@attrs.frozen
+@attrs.frozen(eq=False, repr=False)
 class Envelope:
     """What the document of a page says of itself, and its items."""
 

@@ -13,7 +13,7 @@ from apify_tasks_async._transport import Transport
 from apify_tasks_async.errors import ClientClosedError, ConfigurationError, TransportError
 
 
-@attrs.define(eq=False)
+@attrs.define(eq=False, repr=False)
 class Fetcher:
     """Fetches pages for all walks of a client. It owns the tasks that do so, and belongs to the loop of the first."""
 

@@ -12,7 +12,7 @@ NOT_FIELDS = ("extra", "bookmark")
 """Attributes that do not stand for one field of a document."""
 
 
-@attrs.frozen
+@attrs.frozen(eq=False, repr=False)
 class Field:
     """A documented field: its name in Python, its name in JSON, and its type."""
 

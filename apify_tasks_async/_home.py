@@ -9,7 +9,7 @@ from typing import Any, Self
 import attrs
 
 
-@attrs.frozen
+@attrs.frozen(eq=False, repr=False)
 class Home:
     """A process and an event loop. The garbage collector may meet the object in any thread, and in a forked child."""
 

@@ -20,7 +20,7 @@ def is_answer(result: object) -> bool:
     return not isinstance(result, BaseException) or (isinstance(result, _ANSWERS) and not is_shared(result))
 
 
-@attrs.define(eq=False)
+@attrs.define(eq=False, repr=False)
 class Ticket:
     """A request of the client, from before its first attempt until after its last."""
 

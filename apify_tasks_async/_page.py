@@ -35,7 +35,7 @@ class PageRequest:
         return attrs.asdict(self)
 
 
-@attrs.define(eq=False)
+@attrs.define(eq=False, repr=False)
 class Page:
     """A decoded page: a contiguous part of the list, as it was at one moment.
 

@@ -14,7 +14,7 @@ from apify_tasks_async._secret import Secret
 from apify_tasks_async.errors import ConfigurationError
 
 
-@attrs.frozen
+@attrs.frozen(eq=False, repr=False)
 class Proxy:
     """A proxy. User and password are kept apart from its URL, which messages show."""
 

@@ -22,7 +22,7 @@ from apify_tasks_async._excerpt import VISIBLE, describe_body, one_line
 from apify_tasks_async._page import PageRequest
 
 
-@attrs.frozen
+@attrs.frozen(eq=False, repr=False)
 class Response:
     """What arrived."""
 

@@ -110,7 +110,7 @@ class Budget:
         self.left = min(self.left + 1, self._size)
 
 
-@attrs.define(eq=False)
+@attrs.define(eq=False, repr=False)
 class RetryLoop:
     """Sends a request until its page arrives, or until the policy gives up. All requests of a client share one."""
 

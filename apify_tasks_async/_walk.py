@@ -35,7 +35,7 @@ FIRST_LOOK = 200
 HIDDEN = "the server counts tasks that it does not show: some may be missing; exact=True raises an error then"
 
 
-@attrs.frozen(eq=False)
+@attrs.frozen(eq=False, repr=False)
 class News:
     """What a page brought. The walk does not keep it, so that a page that was delivered is freed."""
 
