@@ -11,6 +11,7 @@ import asyncio
 import contextlib
 from abc import ABC, abstractmethod
 from collections import Counter
+from collections.abc import Sequence
 from typing import Any
 from weakref import WeakKeyDictionary, WeakSet
 
@@ -82,16 +83,28 @@ class BorrowedPool:
 
 
 class BorrowedExchange(Exchange):
-    """One request over a connection that a borrowed session chooses."""
+    """One request over a connection that a borrowed session chooses.
 
-    def __init__(self, pool: BorrowedPool) -> None:
+    Args:
+        pool: The connections of the session.
+        middlewares: Those of the session; `None` if nobody knows.
+    """
+
+    def __init__(self, pool: BorrowedPool, middlewares: Sequence[aiohttp.ClientMiddlewareType] | None) -> None:
         self._pool = pool
+        self._middlewares = middlewares
         self._server_hostname = pool.server_hostname
         super().__init__(reused=pool.idle[self._server_hostname] > 0)
         pool.idle[self._server_hostname] -= self.reused
 
     def options(self) -> dict[str, Any]:
-        return {} if self._server_hostname is None else {"server_hostname": self._server_hostname}
+        options: dict[str, Any] = {}
+        if self._server_hostname is not None:
+            options["server_hostname"] = self._server_hostname
+        # Those of a request replace those of the session. Ours is the first: the user's own see what aiohttp raises.
+        if self.reused and self._middlewares is not None:
+            options["middlewares"] = (_send_once, *self._middlewares)
+        return options
 
     def answer(self) -> None:
         super().answer()
@@ -116,16 +129,8 @@ class OwnExchange(Exchange):
         async def send_once(
             request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType
         ) -> aiohttp.ClientResponse:
-            # aiohttp resends a GET by itself after a disconnect. We decide that, so that every request is counted.
             self._connector.exchanges[request] = self
-            try:
-                return await handler(request)
-            except aiohttp.ClientConnectorError:
-                raise  # aiohttp never resends after it
-            except (aiohttp.ClientOSError, aiohttp.ServerDisconnectedError) as error:
-                failure = DisconnectedError(reason_of(error))
-                failure.is_before_the_tunnel = is_before_the_tunnel(error)
-            raise failure
+            return await _send_once(request, handler)
 
         return {"middlewares": (send_once,)}
 
@@ -141,6 +146,18 @@ class OwnExchange(Exchange):
     def discard(self) -> None:
         # It may be idle again, or carry another request by now. That one then takes a new connection.
         self._protocol.close()
+
+
+async def _send_once(request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType) -> aiohttp.ClientResponse:
+    # aiohttp resends a GET by itself after a disconnect. We decide that, so that every request is counted.
+    try:
+        return await handler(request)
+    except aiohttp.ClientConnectorError:
+        raise  # aiohttp never resends after it
+    except (aiohttp.ClientOSError, aiohttp.ServerDisconnectedError) as error:
+        failure = DisconnectedError(reason_of(error))
+        failure.is_before_the_tunnel = is_before_the_tunnel(error)
+    raise failure
 
 
 class Connector(aiohttp.TCPConnector):

@@ -40,7 +40,8 @@ class BorrowedSession:
 
     def begin(self) -> Exchange:
         """Begin to exchange a request for a response."""
-        return BorrowedExchange(self._pool)
+        # aiohttp has no public property for them.
+        return BorrowedExchange(self._pool, getattr(self._session, "_middlewares", None))
 
     async def close(self) -> None:
         """Leave the session open."""
