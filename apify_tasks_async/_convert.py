@@ -75,13 +75,13 @@ def load_json(body: bytes) -> Any:
         problem = f"not JSON: {error}"
     # msgspec also refuses half a surrogate pair. JavaScript writes one if a text was cut in the middle of an emoji. One
     # such name must not fail a page.
-    repaired = _without_lone_surrogates(body)
+    repaired = repair_surrogates(body)
     if repaired != body:
         return load_json(repaired)
     raise NotJsonError(("", problem))
 
 
-def _without_lone_surrogates(body: bytes) -> bytes:
+def repair_surrogates(body: bytes) -> bytes:
     """Replace each half of a surrogate pair that stands alone; return bodies with very many of them as they are."""
     parts: list[bytes] = []
     position = 0

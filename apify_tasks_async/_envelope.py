@@ -5,8 +5,9 @@ from typing import Any
 import attrs
 
 from apify_tasks_async._batch import FAILURES, TaskReader
-from apify_tasks_async._convert import InvalidDocumentError, converter, load_json
+from apify_tasks_async._convert import InvalidDocumentError, NotJsonError, converter, load_json
 from apify_tasks_async._defaults import MAX_LIMIT
+from apify_tasks_async._parts import split
 from apify_tasks_async._weight import LONG
 from apify_tasks_async.models import TaskPage
 
@@ -21,7 +22,10 @@ class Envelope:
     desc: bool
     count: int
     items: list[Any]
-    """Decoded and checked, for `converter.structure(items, list[Task])`; or plain documents, if any is invalid."""
+    """Decoded and checked, for `converter.structure(items, list[Task])`.
+
+    If any is invalid: plain documents, and an `UnreadableItem` for what cannot be one.
+    """
     valid: bool
     """Whether the items were checked."""
 
@@ -51,7 +55,7 @@ def _check_count(items: list[Any], asked: int, said: int) -> None:
 
 
 def _read_envelope_slowly(body: bytes, reader: TaskReader, limit: int) -> Envelope:
-    document = load_json(body)
+    document = _load(body)
     if not isinstance(document, dict):
         raise InvalidDocumentError(("", "expected an object"))
     data = document.get("data")
@@ -66,3 +70,17 @@ def _read_envelope_slowly(body: bytes, reader: TaskReader, limit: int) -> Envelo
         return Envelope(*head, reader.convert(items), valid=True)
     except FAILURES:
         return Envelope(*head, items, valid=False)
+
+
+def _load(body: bytes) -> Any:
+    if len(body) > LONG:
+        return load_json(body)
+    parts = split(body)
+    if parts and len(parts.items) > MAX_LIMIT:  # An invalid item may be tiny, and take forty times its size.
+        raise InvalidDocumentError(("items", f"expected at most {MAX_LIMIT:,}, got {len(parts.items):,} or more"))
+    try:
+        return load_json(body)
+    except NotJsonError:
+        if parts is None:
+            raise
+    return parts.load()

@@ -14,6 +14,7 @@ from apify_tasks_async._convert import InvalidDocumentError, NotJsonError, conve
 from apify_tasks_async._envelope import Envelope, read_envelope
 from apify_tasks_async._excerpt import describe_body, one_line
 from apify_tasks_async._page import Entry, Page, PageRequest
+from apify_tasks_async._parts import UnreadableItem
 from apify_tasks_async._refusal import Response, read_refusal
 from apify_tasks_async._secret import Redactor
 from apify_tasks_async.models import Task
@@ -93,13 +94,20 @@ def _read_entries(
     entries: list[Entry] = []
     for index, item in enumerate(envelope.items):
         try:
-            entries.append(converter.structure(item, Task))
+            entries.append(_read_task(item))
         except InvalidDocumentError as invalid:
             where = request.where() | {"offset": request.offset + index, "attempts": attempts}
-            error = _invalid_task(item, invalid.lines, origin, where)
+            raw = item.document if isinstance(item, UnreadableItem) else item
+            error = _invalid_task(raw, invalid.lines, origin, where)
             redactor.redact_error(error)
             entries.append(error)
     return entries
+
+
+def _read_task(item: Any) -> Task:
+    if isinstance(item, UnreadableItem):
+        raise InvalidDocumentError(*item.problems)
+    return converter.structure(item, Task)
 
 
 def _invalid_task(raw: Any, problems: Iterable[str], origin: str, where: dict[str, Any]) -> errors.InvalidTaskError:

@@ -103,9 +103,11 @@ class TasksClient:
         timeout: Seconds for the first attempt, body included. Each further attempt may take twice as long as the one
             before, within the `deadline` of `retry`.
         retry: How often and when a failed request is tried again.
-        max_body_bytes: The maximum size of one response, decoded, in bytes. A body that is small, but huge once it is
-            decoded, is refused too: one of more than `max_body_bytes` / 512 values (131,072 or more), or of more than a
-            quarter of it (16 MiB or more) with escapes or characters beyond ASCII.
+        max_body_bytes: The maximum size of one response, decompressed, in bytes. A body that is small, but huge once it
+            is decoded, is refused too: one of more than `max_body_bytes` / 512 values (131,072 or more); of more than a
+            quarter of it (16 MiB or more) with escapes or characters beyond ASCII; of more than a sixteenth (4 MiB or
+            more) if most of that is texts with an emoji or the like. A walk holds up to `concurrency` + 2 responses at
+            once, 10 by default: those in flight, one that it turns out to need before them, and the one that you have.
         allow_insecure: Whether the token may go over plain http to a host that is not loopback. Inside an Actor
             (`APIFY_IS_AT_HOME`), a private address needs no permission: that is how the platform's API is reached.
         proxy: The URL of a proxy: `http://host:port` or `https://host:port`, with `user:password@` before the host if

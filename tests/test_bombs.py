@@ -5,6 +5,7 @@ import gzip
 import json
 import random
 import re
+import tracemalloc
 from collections.abc import Callable
 from pathlib import Path
 
@@ -18,7 +19,7 @@ from apify_tasks_async import InvalidResponseError, ResponseTooLargeError, Retry
 from apify_tasks_async._batch import TaskReader
 from apify_tasks_async._convert import InvalidDocumentError, NotJsonError, load_json
 from apify_tasks_async._envelope import read_envelope
-from apify_tasks_async._weight import LIGHT, LONG, VALUES, WIDE, find_burden
+from apify_tasks_async._weight import LIGHT, LONG, TEXTS, VALUES, WIDE, WIDEST, find_burden
 
 measured = pytest.mark.skipif(not Path("/proc/self/clear_refs").exists(), reason="measures memory as Linux shows it")
 
@@ -30,12 +31,14 @@ LARGE = [
     "lone surrogates, 63 MiB",
     "items: 17-digit floats, 8 MiB",
     "backslashes, 8 MiB",
+    "items: empty objects, 511 KiB",
+    "one long name with a wide character, 16 MiB",
 ]
-SMALL = ["items: empty objects, 511 KiB", "one item of unknown names, 1 MiB", "deep arrays"]
+SMALL = ["one item of unknown names, 1 MiB", "deep arrays"]
 
 
 @measured
-@pytest.mark.parametrize("name", [*LARGE, *SMALL, "one long name with a wide character, 16 MiB"])
+@pytest.mark.parametrize("name", [*LARGE, *SMALL])
 def test_memory(name: str, record_property: Callable[[str, object], None]) -> None:
     """A process that may take no more than 4 times the default limit reads the body, or refuses it.
 
@@ -71,6 +74,46 @@ def test_memory(name: str, record_property: Callable[[str, object], None]) -> No
 def test_burden(body: bytes, maximum: int, burden: str | None) -> None:
     """The marks before values are counted, unless the body is small; what is allowed grows with `max_body_bytes`."""
     assert burden == find_burden(body, maximum)
+
+
+EMOJI = "\N{GRINNING FACE}".encode()
+WIDE_TEXTS = "is larger than 4 MiB, and most of its text is beside emoji or the like"
+
+
+@pytest.mark.parametrize(
+    ("body", "maximum", "burden"),
+    [
+        (b'"%b"' % (b"x" * WIDEST + EMOJI), LIMIT, WIDE_TEXTS),
+        (b'"%b"' % (EMOJI + b"x" * WIDEST), LIMIT, WIDE_TEXTS),
+        (b'"%b"' % (rb"\ud83d\ude00" + b"x" * WIDEST), LIMIT, WIDE_TEXTS),
+        (b'"%b"' % (rb"\uD83D\uDE00" + b"x" * WIDEST), LIMIT, WIDE_TEXTS),
+        (b'"%b"' % (b"x" * WIDEST + rb"\"" + EMOJI + rb"\""), LIMIT, WIDE_TEXTS),
+        (b'"\\\\"%b"%b"' % (EMOJI, b"x" * WIDEST), LIMIT, None),
+        (b'"%b"' % (b"x" * (WIDEST - 10) + EMOJI), LIMIT, None),
+        (b'"%b"' % (b"x" * WIDEST + EMOJI), 2 * LIMIT, None),
+        (b'"%b"' % (b"x" * WIDEST + "\N{HIRAGANA LETTER A}".encode()), LIMIT, None),
+        (b'"%b", "%b"' % (b"x" * WIDEST, EMOJI), LIMIT, None),
+        (b'"%b", "%b"' % (EMOJI, b"x" * WIDEST), LIMIT, None),
+        (b'"%b", "%b", "%b"' % (EMOJI, b"x" * WIDEST, rb"\ud83d\ude00" + b"x" * (WIDEST + 10)), LIMIT, WIDE_TEXTS),
+        (b'"x", ' * 10 + b" " * WIDEST + (b'"%b",' % EMOJI) * (TEXTS - 1), LIMIT, None),
+        ((b'"%b",' % EMOJI) * TEXTS + b" " * WIDEST, LIMIT, WIDE_TEXTS),
+        (EMOJI + b" " * WIDEST, LIMIT, WIDE_TEXTS),
+    ],
+    ids=range(15),
+)
+def test_burden_of_wide_characters(body: bytes, maximum: int, burden: str | None) -> None:
+    """One emoji makes each character of its text take four bytes; texts without one may be as long as any."""
+    assert burden == find_burden(body, maximum)
+
+
+@pytest.mark.parametrize("letter", ["x", "\xe9", "\N{HIRAGANA LETTER A}", "\N{GRINNING FACE}"])
+@pytest.mark.parametrize("escaped", [True, False])
+def test_usual_pages_are_no_burden(letter: str, *, escaped: bool) -> None:
+    """A full page may have names in any script, and 3 KB of text for each task."""
+    tasks = [task_document(name=letter * 60, title=f"{letter} {'x' * 3000}") for _ in range(1000)]
+    body = json.dumps(page_document(*tasks), ensure_ascii=escaped).encode()
+    assert LIGHT < len(body)
+    assert find_burden(body, LIMIT) is None
 
 
 @pytest.mark.asyncio
@@ -131,6 +174,19 @@ async def test_count_of_many_items() -> None:
     async with RawServer(message(body)) as server, client_of(server, retry=RetryPolicy(attempts=1)) as client:
         with pytest.raises(InvalidResponseError, match="expected at most 1,000, got 1,001"):
             await client.count()
+
+
+def test_tiny_items_are_not_built() -> None:
+    """More items than a page may have are noticed before any is an object: an empty one takes forty times its size."""
+    body = json.dumps(page_document(*[{}] * 100_000)).encode()
+    with pytest.raises(InvalidDocumentError, match="items: expected at most 1,000, got 1,001 or more"):
+        read_envelope(body, TaskReader())
+    tracemalloc.start()
+    with pytest.raises(InvalidDocumentError):
+        read_envelope(body, TaskReader())
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < 4 * len(body)
 
 
 def test_long_page() -> None:
