@@ -19,7 +19,7 @@ from apify_tasks_async.models import TaskPage
 _HEAD = [field.wire for field in fields_of(TaskPage) if field.wire != "items"]
 
 
-@attrs.frozen
+@attrs.frozen(eq=False, repr=False)
 class UnreadableItem:
     """An item that is well-formed, but holds what cannot be decoded: a number or a text beyond all bounds."""
 
@@ -30,7 +30,7 @@ class UnreadableItem:
     """The path and the problem of each field that cannot be read."""
 
 
-@attrs.frozen
+@attrs.frozen(eq=False, repr=False)
 class Parts:
     """A page that is not decoded."""
 
