@@ -1,50 +1,78 @@
 """When a request may be sent: as many at once as the concurrency allows, at the pace, one while the server is away."""
 
 import asyncio
-from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncGenerator, Callable
+from contextlib import AsyncExitStack, asynccontextmanager, nullcontext
 
 from apify_tasks_async._clock import Clock
 from apify_tasks_async._outage import Outage, Ticket
 from apify_tasks_async._pace import Pace
+from apify_tasks_async._places import Places
 
 
 class Limiter:
-    """Gives each request of a client its turn, first come, first served, so that no walk starves."""
+    """Gives each request of a client its turn, first come, first served, so that no walk starves.
 
-    def __init__(self, concurrency: int, pace: Pace, clock: Clock) -> None:
+    Args:
+        concurrency: The maximum number of requests in flight.
+        pace: How soon the next request may be sent.
+        clock: The clock.
+        places: Returns the places on the connections that other clients use, too.
+    """
+
+    def __init__(self, concurrency: int, pace: Pace, clock: Clock, places: Callable[[], Places] = nullcontext) -> None:
         self.pace = pace
         self.outage = Outage()
         self._slots = asyncio.Semaphore(concurrency)
         self._queue = asyncio.Lock()
         self._clock = clock
+        self._places = places
 
     @asynccontextmanager
-    async def turn(self, ticket: Ticket) -> AsyncGenerator[float, None]:
-        """Wait until a request may be sent, and hold its slot. The value is the seconds that it waited."""
-        began = self._clock.now()
-        while True:
-            await self.outage.wait(ticket)
-            async with self._slots:
-                if await self._may_send(ticket):
-                    yield self._clock.now() - began
-                    return
+    async def turn(self, ticket: Ticket, seconds: float) -> AsyncGenerator[float | None, None]:
+        """Wait until a request may be sent, and hold its slot.
 
-    async def _may_send(self, ticket: Ticket) -> bool:
-        """Wait for the pace. Return False if an outage began meanwhile."""
+        The value is the seconds that it waited; `None` if it must not be sent.
+
+        Args:
+            ticket: The request.
+            seconds: How long it may wait for a connection that other clients use.
+        """
+        began = self._clock.now()
+        sendable: bool | None = False
+        while sendable is False:
+            await self.outage.wait(ticket)
+            async with self._slots, AsyncExitStack() as place:
+                sendable = await self._may_send(ticket, place, seconds)
+                if sendable is not False:
+                    yield self._clock.now() - began if sendable else None
+
+    async def _may_send(self, ticket: Ticket, place: AsyncExitStack, seconds: float) -> bool | None:
+        """Wait for the pace and for a connection.
+
+        Return False if something happened meanwhile that it has to wait for, `None` if no connection became free.
+        """
         async with self._queue:
-            if not self.outage.holds(ticket):
-                await self._wait_for_pace()
             if self.outage.holds(ticket):
+                return False
+            allowed_at = await self._wait_for_pace()
+            try:
+                async with asyncio.timeout(seconds):
+                    await place.enter_async_context(self._places())
+            except TimeoutError:
+                return None
+            if self.outage.holds(ticket) or self.pace.next_allowed_at() > allowed_at:
                 return False
             self.pace.record_request()
             return True
 
-    async def _wait_for_pace(self) -> None:
+    async def _wait_for_pace(self) -> float:
+        """Wait for the pace, and return from when on it allows the request."""
         allowed_at = self.pace.next_allowed_at()
         while (seconds := allowed_at - self._clock.now()) > 0:
             await self._clock.sleep(seconds)
             # A refusal may have moved it meanwhile.
             slept_until, allowed_at = allowed_at, self.pace.next_allowed_at()
             if allowed_at <= slept_until:
-                return
+                break
+        return allowed_at

@@ -167,6 +167,12 @@ class Recorder:
         if self._on_attempt is not None:
             self._on_attempt(attempt)
 
+    def record_unsent(self, error: E) -> E:
+        """Count and log a request that was given up before it was sent; return its error with the label."""
+        self._add(failures=1)
+        self.log(logging.WARNING, str(error))
+        return self.name(error)
+
     def log(self, level: int, text: str, **fields: Any) -> None:
         """Log a text after the label. The fields become attributes of the record, with `host`, `client` and `label`."""
         text = text if self.label is None else f"{self.label}: {text}"

@@ -51,7 +51,8 @@ class RetryPolicy:
     deadline: float = attrs.field(default=120.0, validator=validator(check_number, above=0))
     """Seconds for one request, all its attempts and waits included.
 
-    Waiting for its turn among the client's other requests does not count, unless the server refuses all of them.
+    Waiting for its turn among the client's other requests does not count, unless the server refuses all of them. Nor
+    does waiting for a connection that other clients of the session use, which may itself take no longer than this.
     """
 
     budget: int = attrs.field(default=25, validator=validator(check_integer, minimum=0))
@@ -145,7 +146,9 @@ class RetryLoop:
         number = spent = refusals = 0
         while True:
             number += 1
-            async with self._limiter.turn(ticket) as waited:
+            async with self._limiter.turn(ticket, deadline - self._clock.now()) as waited:
+                if waited is None:
+                    return self._unsent(request, number)
                 # Turns do not count, unless the server refuses whatever is sent: then the deadline must end it.
                 if not (refusals and self._limiter.pace.refusals_in_a_row):
                     deadline += waited
@@ -167,6 +170,13 @@ class RetryLoop:
                 self._limiter.outage.give_up(ticket)
                 return result
             await self._clock.sleep(delay)
+
+    def _unsent(self, request: PageRequest, number: int) -> errors.RequestTimeoutError:
+        """Return the error of a request that found no connection; `number` is that of the attempt."""
+        problem = f"no connection of the session became free within the deadline of {self._policy.deadline:g} s"
+        error = errors.RequestTimeoutError(problem, attempts=number - 1, **request.where())
+        error.advice = "let the session have more connections, or raise the `deadline` of the retry policy"
+        return self._recorder.record_unsent(error)
 
     async def _stands_back(self, result: errors.ApifyTasksError, ticket: Ticket) -> bool:
         """Return True, after the outage, if the attempt failed only for what another request probes already."""

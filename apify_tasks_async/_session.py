@@ -4,12 +4,14 @@ import asyncio
 import contextlib
 import warnings
 import weakref
+from contextlib import nullcontext
 
 import aiohttp
 
 from apify_tasks_async._connections import BorrowedExchange, BorrowedPool, Connector, Exchange, OwnExchange
 from apify_tasks_async._headers import USER_AGENT
 from apify_tasks_async._home import Home
+from apify_tasks_async._places import Places, places_of
 
 
 class BorrowedSession:
@@ -22,6 +24,7 @@ class BorrowedSession:
 
     def __init__(self, session: aiohttp.ClientSession, host: str) -> None:
         self._session = session
+        self._host = host
         self._pool = BorrowedPool(host)
 
     @property
@@ -37,6 +40,10 @@ class BorrowedSession:
 
     def expect(self, requests: int) -> None:
         """Leave it to the session how it opens connections."""
+
+    def places(self) -> Places:
+        """Return the places on the session's connections, which all clients that borrow it share."""
+        return nullcontext() if self.opened() is None else places_of(self._session.connector, self._host)
 
     def begin(self) -> Exchange:
         """Begin to exchange a request for a response."""
@@ -87,6 +94,10 @@ class OwnSession:
         """Open that many connections beside that of the first request."""
         self._expected = requests
 
+    def places(self) -> Places:
+        """Return places for all requests: there are as many connections as requests in flight."""
+        return nullcontext()
+
     def begin(self) -> Exchange:
         """Begin to exchange a request for a response."""
         return OwnExchange(self._connector)
@@ -100,6 +111,14 @@ class OwnSession:
 
 class SharedSession(OwnSession):
     """A session of our own that many clients use."""
+
+    def __init__(self, connections: int, origin: str) -> None:
+        super().__init__(connections, origin)
+        self._places = asyncio.Semaphore(connections)
+
+    def places(self) -> Places:
+        """Return the places on the connections, which all clients share."""
+        return self._places
 
     def expect(self, requests: int) -> None:
         """Open connections when they are needed: of many accounts, most have one page."""

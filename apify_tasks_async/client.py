@@ -186,17 +186,18 @@ class TasksClient:
         redactor = Redactor(secret, *(via.secrets if via else ()))
         host = url.host_port_subcomponent or ""
         clock, self._recorder = self._clock, Recorder(on_attempt, host, label and redactor.redact(label))
+        used = as_session(session, url.raw_host or "") or OwnSession(concurrency, self._base_url)
         transport = Transport(
             url,
             secret,
             redactor,
             self._recorder,
-            as_session(session, url.raw_host or "") or OwnSession(concurrency, self._base_url),
+            used,
             max_body_bytes=max_body_bytes,
             headers=added,
             proxy=via,
         )
-        limiter = Limiter(concurrency, Pace(rate_limit, clock.now), clock)
+        limiter = Limiter(concurrency, Pace(rate_limit, clock.now), clock, used.places)
         retry_loop = RetryLoop(transport, retry, timeout, limiter, self._recorder, redactor, clock)
         self._fetcher = Fetcher(retry_loop, transport, self._recorder, concurrency, pause_gc)
 

@@ -250,7 +250,7 @@ class FakeLimiter:
         self._seconds = seconds
 
     @asynccontextmanager
-    async def turn(self, ticket: Ticket) -> AsyncIterator[float]:
+    async def turn(self, ticket: Ticket, seconds: float) -> AsyncIterator[float]:
         """Let an attempt in."""
         self._time.now += self._seconds
         self.inside += 1

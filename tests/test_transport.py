@@ -559,7 +559,7 @@ async def test_cancel_within_the_handshake() -> None:
 
 
 async def test_cancel_before_a_connection() -> None:
-    """Cancelling a request that waits for a connection leaves the one that is in use alone."""
+    """Cancelling a request that waits for a connection leaves the one that the session's owner uses alone."""
     waits = asyncio.Event()
 
     async def note(*_: Any) -> None:
@@ -568,8 +568,12 @@ async def test_cancel_before_a_connection() -> None:
     trace = aiohttp.TraceConfig()
     trace.on_connection_queued_start.append(note)
     connector = aiohttp.TCPConnector(limit=1)
-    async with borrowed(HANG, message(), connector=connector, trace_configs=[trace]) as (server, client):
-        first = asyncio.create_task(client.count())
+    async with (
+        RawServer(HANG, message()) as server,
+        aiohttp.ClientSession(connector=connector, trace_configs=[trace]) as session,
+        client_of(server, session=session) as client,
+    ):
+        first = asyncio.ensure_future(session._request("GET", server.url))
         await until(lambda: server.requests)
         second = asyncio.create_task(client.count())
         await waits.wait()
