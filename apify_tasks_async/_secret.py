@@ -3,7 +3,7 @@
 import json
 import re
 from collections.abc import Callable, Mapping
-from typing import Any, Protocol, Self, SupportsIndex, runtime_checkable
+from typing import Any, NoReturn, Protocol, Self, SupportsIndex, runtime_checkable
 
 from apify_tasks_async.errors import ApifyTasksError
 
@@ -26,6 +26,27 @@ class Secret:
 
     def __repr__(self) -> str:
         return "***"
+
+    def __eq__(self, other: object) -> bool:
+        # Tests that replace aiohttp compare the headers that it was given.
+        if isinstance(other, Secret):
+            other = other.get_secret_value()
+        return self._reveal() == other if isinstance(other, str) else NotImplemented
+
+    def __hash__(self) -> int:
+        return hash(self._reveal())
+
+    def __copy__(self) -> Self:
+        return self
+
+    def __deepcopy__(self, _: dict[int, Any]) -> Self:
+        return self
+
+    def __reduce_ex__(self, _: SupportsIndex) -> NoReturn:
+        raise TypeError(
+            "a secret is not pickled, nor written to a file; if vcrpy records the request, pass it "
+            "filter_headers=['authorization']"
+        )
 
     def get_secret_value(self) -> str:
         """Return the text."""

@@ -14,7 +14,8 @@ from apify_tasks_async._proxy import Proxy
 from apify_tasks_async._proxy_failures import read_proxy_failure
 from apify_tasks_async._recorder import Recorder
 from apify_tasks_async._refusal import Response, is_foreign
-from apify_tasks_async._secret import Redactor, Secret, as_header
+from apify_tasks_async._secret import Redactor, Secret
+from apify_tasks_async._secret_headers import as_request_headers, middlewares_of, reveal
 from apify_tasks_async._session import Session
 from apify_tasks_async._weight import find_burden
 from apify_tasks_async.errors import ApifyTasksError, ConfigurationError, ResponseTooLargeError
@@ -126,12 +127,12 @@ class Transport:
                 headers |= self._proxy.headers()
         if not session.auto_decompress:
             headers["Accept-Encoding"] = "identity"
+        options["middlewares"] = (reveal, *options.get("middlewares", middlewares_of(session)))
         async with session.get(
             self._url,
             params=request.query(),
-            # Only here do the secrets become texts.
-            headers=_texts(headers),
-            proxy_headers=_texts(self._proxy.headers()) if self._proxy else None,
+            headers=as_request_headers(headers),
+            proxy_headers=as_request_headers(self._proxy.headers()) if self._proxy else None,
             allow_redirects=False,
             raise_for_status=False,
             **options,
@@ -163,10 +164,6 @@ class Transport:
         except (aiohttp.ClientError, OSError):
             return None
         return None if body is None else self._redactor.redact(body.decode("latin-1")).encode("latin-1")
-
-
-def _texts(headers: Mapping[str, str | Secret]) -> dict[str, str]:
-    return {name: as_header(value) for name, value in headers.items()}
 
 
 async def _read(stream: aiohttp.StreamReader, maximum: int) -> bytes | None:

@@ -1,8 +1,10 @@
 """The headers that a user, and the platform, add to every request."""
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
+import aiohttp
 import pytest
 from helpers.faults import TOKEN
 from helpers.leaks import leaks
@@ -31,6 +33,35 @@ async def test_added() -> None:
         assert f"\r\n{line}\r\n" in head
     assert f"\r\nAuthorization: Bearer {TOKEN}\r\n" in head
     assert 1 == head.count("User-Agent")
+
+
+@pytest.mark.asyncio
+async def test_added_where_aiohttp_reads_the_text() -> None:
+    """A cookie that is added is sent beside those of a borrowed session."""
+    cookies = aiohttp.CookieJar(unsafe=True)
+    cookies.update_cookies({"theirs": "1"})
+    async with aiohttp.ClientSession(cookie_jar=cookies) as session:
+        head = await head_of(headers={"Cookie": "mine=2", "Content-Encoding": "identity"}, session=session)
+    [line] = [line for line in head.split("\r\n") if line.startswith("Cookie: ")]
+    assert {"theirs=1", "mine=2"} == set(line.removeprefix("Cookie: ").split("; "))
+
+
+@pytest.mark.asyncio
+async def test_secrets_where_requests_are_made() -> None:
+    """What traces a session sees no string of the token or of a key: they become texts below it."""
+    seen: list[Any] = []
+
+    async def begun(_: aiohttp.ClientSession, __: object, parameters: aiohttp.TraceRequestStartParams) -> None:
+        seen.append(parameters.headers)
+
+    trace = aiohttp.TraceConfig()
+    trace.on_request_start.append(begun)
+    async with aiohttp.ClientSession(trace_configs=[trace]) as session:
+        await head_of(headers={"X-Gateway-Key": KEY}, session=session)
+    [headers] = seen
+    assert [False, False] == [isinstance(headers[name], str) for name in ("Authorization", "X-Gateway-Key")]
+    assert (f"Bearer {TOKEN}", KEY) == (headers["Authorization"], headers["X-Gateway-Key"])
+    assert not {TOKEN, KEY} & set(re.findall(r"[\w-]+", repr(headers)))
 
 
 @pytest.mark.asyncio

@@ -51,10 +51,16 @@ def reports(error: BaseException) -> dict[str, str]:
     texts["traceback"] = "".join(report.format())
     for frame, _ in traceback.walk_tb(start):
         texts[f"locals of {frame.f_code.co_qualname}"] = repr(list(frame.f_locals.items()))
-        # Rollbar writes texts as they are, and the repr of what JSON does not have.
-        with suppress(ValueError, RecursionError):
-            texts[f"JSON of {frame.f_code.co_qualname}"] = json.dumps(dict(frame.f_locals), default=repr, skipkeys=True)
+        # Rollbar writes texts as they are, and the repr of what JSON does not have. Sentry enters all mappings.
+        for name, default in (("JSON", repr), ("mappings", _as_object)):
+            with suppress(ValueError, RecursionError):
+                text = json.dumps(dict(frame.f_locals), default=default, skipkeys=True)
+                texts[f"{name} of {frame.f_code.co_qualname}"] = text
     return texts
+
+
+def _as_object(value: object) -> object:
+    return dict(value) if isinstance(value, Mapping) else repr(value)
 
 
 def _reachable(path: str, thing: object, seen: set[int]) -> Iterator[tuple[str, object]]:

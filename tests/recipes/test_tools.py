@@ -119,6 +119,27 @@ assert api.token not in pathlib.Path("tape.yaml").read_text()
     assert (0, "") == (done.returncode, done.stderr)
 
 
+@pytest.mark.parametrize(
+    ("serializer", "says"),
+    [("yaml", "if vcrpy records the request, pass it filter_headers=['authorization']"), ("json", "serializer")],
+)
+def test_vcrpy_without_a_filter(tmp_path: Path, serializer: str, says: str) -> None:
+    """It refuses to write the token to a cassette, and says what to pass."""
+    code = f"""
+import pathlib, vcr
+api = FakeApify(tasks=3)
+try:
+    with api, vcr.VCR(serializer="{serializer}").use_cassette("tape"):
+        assert 3 == len(asyncio.run(walk(api)))
+except TypeError as error:
+    print(error)
+assert not pathlib.Path("tape").exists() or api.token not in pathlib.Path("tape").read_text()
+"""
+    done = run(tmp_path, USE + code)
+    assert (0, "") == (done.returncode, done.stderr)
+    assert says in done.stdout
+
+
 def test_pytest_socket(tmp_path: Path) -> None:
     """Its refusal comes through as what it is, at once."""
     code = """
