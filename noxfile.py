@@ -52,7 +52,7 @@ def lint(session: nox.Session) -> None:
 def typing(session: nox.Session) -> None:
     """Check the types of the package, the tests and the benchmarks with mypy, and the public ones with pyright."""
     session.install(".[cli]", *group("typing"))
-    mypy = [("mypy", "--exclude=tests/recipes", "apify_tasks_async", "tests", "benchmarks", "noxfile.py")]
+    mypy = [("mypy", "--exclude=tests/recipes", "apify_tasks_async", "tests", "benchmarks", "docs", "noxfile.py")]
     pyright = [("pyright",), ("pyright", "--verifytypes", "apify_tasks_async", "--ignoreexternal")]
 
     def run(commands: list[tuple[str, ...]]) -> None:
@@ -105,11 +105,10 @@ def uvloop(session: nox.Session) -> None:
 
 @nox.session
 def docs(session: nox.Session) -> None:
-    """Write the reference from the docstrings into build/docs."""
-    session.install(".", *group("docs"))
-    # In the repository's folder, pdoc would warn that the package and a folder have the same name.
-    session.chdir("tests/searches")
-    session.run("python", "-P", "-W", "error", "documentation.py", "../../build/docs")
+    """Build the site into build/docs. Needs no network: with one, names of other projects are links, too."""
+    session.install(".[cli]", *group("docs"))
+    doctrees = f"{session.create_tmp()}/doctrees"
+    session.run("sphinx-build", "-q", "-W", "--keep-going", "-E", "-d", doctrees, "docs", "build/docs")
 
 
 @nox.session
@@ -251,7 +250,7 @@ def fleet(session: nox.Session) -> None:
 
 @nox.session
 def bench(session: nox.Session) -> None:
-    """Measure against the official client, the floors and the targets: `-- --readme` updates the README."""
+    """Measure against the official client, the floors and the targets: `-- --readme` updates the README and docs/."""
     session.install(".[cli]", *group("bench"))
     session.run("python", "benchmarks/run.py", *session.posargs, env=RECIPES | javascript_client(session))
 

@@ -20,10 +20,11 @@ from contenders import CONTENDERS, RIVALS
 from measures import race
 from rows import FULL, QUICK, Figures, Sizes, all_rows, take_figures
 from server import LATENCY, Server, running_server
-from table import Cells, Row, between_markers, markdown, plain, target_cells
+from table import Cells, Row, between_markers, headline_cells, markdown, plain, target_cells
 
 HERE = Path(__file__).parent
 README = HERE.parent / "README.md"
+PAGE = HERE.parent / "docs" / "explanation" / "benchmarks.md"
 CHART = HERE / "speed.svg"
 PACKAGES = ("aiohttp", "apify-client", "attrs", "cattrs", "msgspec", "orjson", "pydantic")
 
@@ -62,10 +63,10 @@ def parse() -> argparse.Namespace:
     """Read the command line."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--quick", action="store_true", help="measure less, to see that it works")
-    parser.add_argument("--markdown", action="store_true", help="print the tables as the README shows them")
+    parser.add_argument("--markdown", action="store_true", help="print the tables as the documentation shows them")
     parser.add_argument("--json", type=Path, help="write the figures to this file")
     parser.add_argument("--chart", type=Path, help="write the chart to this file, as SVG")
-    parser.add_argument("--readme", action="store_true", help="update the tables and the chart in the README")
+    parser.add_argument("--readme", action="store_true", help="update the tables and the chart in the README and docs/")
     return parser.parse_args()
 
 
@@ -76,6 +77,11 @@ def measure_rows(figures: Figures, server: Server, sizes: Sizes) -> list[Row]:
         print(f"{row.what}: {row.result}", file=sys.stderr)
         rows.append(row)
     return rows
+
+
+def update(path: Path, text: str) -> None:
+    """Replace the figures in a document."""
+    path.write_text(between_markers(path.read_text(), "benchmarks", text))
 
 
 def main() -> None:
@@ -96,7 +102,8 @@ def main() -> None:
     if drawn:
         draw(chart, *drawn, tasks=sizes.tasks, latency=LATENCY)
     if arguments.readme:
-        README.write_text(between_markers(README.read_text(), "benchmarks", as_markdown))
+        update(README, markdown(headline_cells(rows)))
+        update(PAGE, as_markdown)
     if arguments.json:
         document = {
             "conditions": conditions(sizes),

@@ -9,7 +9,7 @@ from typing import Literal
 
 import attrs
 
-__all__ = ["Row", "Target", "between_markers", "markdown", "plain", "target_cells"]
+__all__ = ["Headline", "Row", "Target", "between_markers", "headline_cells", "markdown", "plain", "target_cells"]
 
 Cells = Sequence[Sequence[str]]
 """The lines of a table; the first is its head."""
@@ -40,6 +40,15 @@ _RELATIONS = {"<=": operator.le, "<": operator.lt, ">=": operator.ge}
 
 
 @attrs.frozen
+class Headline:
+    """How the README shows a figure, in plain words."""
+
+    what: str
+    against: str
+    """What the value of this library is compared with."""
+
+
+@attrs.frozen
 class Row:
     """One figure."""
 
@@ -55,6 +64,8 @@ class Row:
 
     target: Target | None = None
     unit: str = ""
+    headline: Headline | None = None
+    """Its place in the README; `None` if it has none."""
 
     @property
     def result(self) -> str:
@@ -75,6 +86,12 @@ class Row:
 def target_cells(rows: Sequence[Row]) -> Cells:
     """Return the table of all figures."""
     return [("what", "ours", "reference", "result", "target", ""), *(row.cells() for row in rows)]
+
+
+def headline_cells(rows: Sequence[Row]) -> Cells:
+    """Return the table of the figures that the README shows."""
+    shown = [(row.headline.what, row.ours, row.headline.against, row.reference) for row in rows if row.headline]
+    return [("", "ours", "compared with", ""), *shown]
 
 
 def plain(cells: Cells) -> str:

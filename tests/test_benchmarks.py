@@ -3,10 +3,12 @@
 from pathlib import Path
 
 import pytest
-from table import Row, Target, between_markers, markdown, plain, target_cells
+from table import Headline, Row, Target, between_markers, headline_cells, markdown, plain, target_cells
 from watch import Watch
 
 ROOT = Path(__file__).parent.parent
+README = ROOT / "README.md"
+PAGE = ROOT / "docs" / "explanation" / "benchmarks.md"
 
 
 @pytest.mark.parametrize(
@@ -49,6 +51,15 @@ def test_tables_show_what_was_measured() -> None:
     ] == markdown(target_cells(rows[:1])).splitlines()
 
 
+def test_headlines_are_few_and_plain() -> None:
+    """The README's table has the figures with a headline, without targets."""
+    rows = [
+        Row("CPU: ours / other", "2 ms", "4 ms", 0.5, Target(1), headline=Headline("CPU time", "other")),
+        Row("CPU: ours / floor", "2 ms", "1 ms", 2),
+    ]
+    assert [("", "ours", "compared with", ""), ("CPU time", "2 ms", "other", "4 ms")] == headline_cells(rows)
+
+
 def test_text_is_put_between_markers() -> None:
     """Only the text between the markers is replaced; a second time changes nothing."""
     document = "before <!-- name -->old<!-- end of name --> after"
@@ -64,12 +75,23 @@ def test_markers_that_are_not_there_are_missed(document: str) -> None:
         between_markers(document, "name", "new")
 
 
-def test_the_readme_has_a_place_for_the_figures() -> None:
-    """The README has the markers, and shows the chart in benchmarks/."""
-    readme = (ROOT / "README.md").read_text()
-    assert "\n\nnew\n\n" in between_markers(readme, "benchmarks", "new")
-    assert "](benchmarks/speed.svg)" in readme
+@pytest.mark.parametrize("path", [README, PAGE], ids=lambda path: path.stem)
+def test_there_is_a_place_for_the_figures(path: Path) -> None:
+    """README and page have the markers, and show the chart in benchmarks/."""
+    document = path.read_text()
+    assert "\n\nnew\n\n" in between_markers(document, "benchmarks", "new")
+    assert "benchmarks/speed.svg)" in document
     assert (ROOT / "benchmarks" / "speed.svg").is_file()
+
+
+def test_the_readme_shows_the_figures_of_the_page() -> None:
+    """The README shows six figures, and each is in the whole table with both of its values."""
+    page = PAGE.read_text()
+    shown = README.read_text().partition("<!-- benchmarks -->")[2].partition("<!-- end")[0].strip().splitlines()[2:]
+    assert 6 == len(shown)
+    for line in shown:
+        _, ours, _, reference = line.strip("| ").split(" | ")
+        assert f"| {ours} | {reference} |" in page
 
 
 def test_the_longest_block_is_noted() -> None:

@@ -7,7 +7,7 @@ from email.utils import format_datetime
 
 import attrs
 import pytest
-from helpers.fault_table import README, ROWS, row, table_of
+from helpers.fault_table import PAGE, ROWS, row, table_of
 from helpers.faults import FAULTS, LIMIT, TRANSIENT, Fault, Met, Waits, client_of
 from helpers.raw_server import RawServer, message
 from helpers.support import until
@@ -97,11 +97,11 @@ async def test_a_date_to_wait_for() -> None:
 
 
 @pytest.mark.parametrize("label", ROWS)
-async def test_readme(label: str) -> None:
-    """The README's table has the row that a run with the default settings gives."""
-    assert await row(label) in README.read_text().splitlines()
+async def test_reference(label: str) -> None:
+    """The reference's table has the row that a run with the default settings gives."""
+    assert await row(label) in PAGE.read_text().splitlines()
 
 
-async def test_readme_has_no_other_rows() -> None:
-    """The README's table has no other rows."""
-    assert list(ROWS) == [line.split(" | ")[0].removeprefix("| ") for line in table_of(README.read_text())[2:]]
+async def test_reference_has_no_other_rows() -> None:
+    """The reference's table has no other rows."""
+    assert list(ROWS) == [line.split(" | ")[0].removeprefix("| ") for line in table_of(PAGE.read_text())[2:]]

@@ -1,35 +1,37 @@
-"""Every code block of the README and the guides runs and does what the text says."""
+"""The README and the pages: every code block runs and does what the text says, and links lead somewhere."""
 
-import fnmatch
 import os
 import re
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from sybil.document import Document
+from helpers.pages import (
+    CONTRIBUTING,
+    LANGUAGES,
+    PAGES,
+    README,
+    ROOT,
+    TUTORIAL,
+    at_line,
+    blocks,
+    commands,
+    is_as_shown,
+    name_of,
+)
+from helpers.terminal_picture import PICTURE, draw, show, without_times
 from sybil.example import Example
-from sybil.parsers.markdown import CodeBlockParser
 
+import apify_tasks_async
 from apify_tasks_async.testing import FakeApify
 
-ROOT = Path(__file__).parent.parent
-README = ROOT / "README.md"
-GUIDES = sorted((ROOT / "docs").glob("*.md"))
-LANGUAGES = ("python", "bash", "console")
+RECIPE_TABLE = ROOT / "docs" / "guides" / "recipes.md"
+PROGRAMS = [README, *(page for page in PAGES if page != TUTORIAL)]
+"""The documents whose blocks run one by one."""
+
 RECIPES = {path.name: path.read_text() for path in (ROOT / "recipes").glob("*.py")}
-
-
-def blocks(language: str, *paths: Path) -> list[Example]:
-    """Return the code blocks of the README, or of these files, in a language."""
-    parser = CodeBlockParser(language, evaluator=lambda _: None)
-    return [block for path in paths or [README] for block in Document.parse(str(path), parser).examples()]
-
-
-def at_line(example: Example) -> str:
-    """Return the name of the test of a block."""
-    return f"{Path(example.path).stem}-line-{example.line}"
 
 
 @pytest.fixture
@@ -42,21 +44,88 @@ def folder(fake_apify: FakeApify, tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     return tmp_path
 
 
+def languages(*paths: Path) -> set[str]:
+    """Return the languages of the code blocks in the files."""
+    texts = [path.read_text() for path in paths]
+    return set(re.findall(r"^```(.*)\n(?:.*\n)*?```$", "\n".join(texts), re.MULTILINE))
+
+
 def test_there_are_blocks_of_these_languages_only() -> None:
-    """There are no blocks in other languages, which no test would run."""
-    texts = [path.read_text() for path in (README, *GUIDES)]
-    assert {*LANGUAGES, ""} == set(re.findall(r"^```(.*)\n(?:.*\n)*?```$", "\n".join(texts), re.MULTILINE))
-    assert [] == [block for language in ("bash", "console") for path in GUIDES for block in blocks(language, path)]
+    """There are no blocks in other languages, which no test would run; the reference is built by Sphinx."""
+    reference = [path for path in PAGES if path.parent.name == "reference"]
+    assert {*LANGUAGES, ""} == languages(*(path for path in [README, *PAGES] if path not in reference))
+    assert {"", "{eval-rst}"} == languages(*reference)
+    assert [] == [block for path in PROGRAMS[1:] for block in blocks("bash", path)]
 
 
-def test_guides_are_found() -> None:
-    """The README leads to each guide."""
-    assert {f"docs/{path.name}" for path in GUIDES} <= set(re.findall(r"\]\((docs/[^)]*)\)", README.read_text()))
+def targets(path: Path) -> Iterator[str]:
+    """Return where the links of a file lead to."""
+    text = re.sub(r"^```.*?^```$", "", path.read_text(), flags=re.MULTILINE | re.DOTALL)
+    return (target for target in re.findall(r"\]\(([^)\s]+)\)", text) if "://" not in target)
+
+
+def anchors(path: Path) -> set[str]:
+    """Return the anchors that the headings of a page have."""
+    headings = re.findall(r"^#+ (.+)$", path.read_text(), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+@pytest.mark.parametrize("path", [README, CONTRIBUTING, *PAGES], ids=name_of)
+def test_links_lead_somewhere(path: Path) -> None:
+    """Each link to a file of the repository finds it, with the heading that it names."""
+    for target in targets(path):
+        name, _, anchor = target.partition("#")
+        file = path if not name else path.parent / name
+        assert file.exists(), target
+        assert not anchor or anchor in anchors(file), target
+
+
+def test_the_readme_fits_in_a_few_screens() -> None:
+    """The README has at most 180 lines, and none is wider than 120 characters."""
+    lines = README.read_text().splitlines()
+    assert len(lines) <= 180
+    assert max(map(len, lines)) <= 120
+
+
+MARKERS = re.compile(
+    r"\b(whoever|told|shall|bears|so many|of (its|their) own|be it|as it comes|in the way|no matter)\b", re.IGNORECASE
+)
+"""Words of sentences that have to be read twice."""
+
+
+@pytest.mark.parametrize("path", [README, CONTRIBUTING, *PAGES], ids=name_of)
+def test_sentences_are_plain(path: Path) -> None:
+    """No sentence has a word that marks it as one to rewrite, and no line of text is wider than 120 characters."""
+    text = re.sub(r"^```.*?^```$", "", path.read_text(), flags=re.MULTILINE | re.DOTALL)
+    assert [] == MARKERS.findall(text)
+    assert [] == [line for line in text.splitlines() if len(line) > 120 and not line.startswith("|")]
+
+
+def test_rooms_are_named() -> None:
+    """The table of the house names every module."""
+    package = Path(apify_tasks_async.__file__).parent
+    modules = {path.stem for path in package.glob("*.py")} | {"testing", "cli"}
+    table = CONTRIBUTING.read_text().partition("| module | what it knows |")[2].partition("\n\n")[0]
+    rooms = {room for line in table.splitlines()[2:] for room in re.findall(r"`(\w+)`", line.split("|")[1])}
+    assert modules - {"__init__", "__main__", "_version"} == rooms
+
+
+def test_sessions_are_named() -> None:
+    """The table of the sessions names every session."""
+    sessions = re.findall(r"^@nox\.session.*\n(?:@.*\n)*def (\w+)", (ROOT / "noxfile.py").read_text(), re.MULTILINE)
+    table = CONTRIBUTING.read_text().partition("| session |")[2].partition("\n\n")[0]
+    assert {*sessions} == set(re.findall(r"^\| `(\w+)` \|", table, re.MULTILINE))
+
+
+def test_the_picture_of_the_terminal_is_true() -> None:
+    """The README's picture shows what the command shows. It takes over a second to start."""
+    assert without_times(PICTURE.read_text()) == without_times(draw(show()))
+    assert "](docs/pictures/terminal.svg)" in README.read_text()
 
 
 def programs() -> list[Example]:
-    """Return the programs of the README and guides; tests/recipes runs the recipes, in their frameworks."""
-    return [block for block in blocks("python", README, *GUIDES) if block.parsed not in RECIPES.values()]
+    """Return the programs of the README and the pages; tests/recipes runs the recipes, in their frameworks."""
+    return [block for block in blocks("python", *PROGRAMS) if block.parsed not in RECIPES.values()]
 
 
 def is_test(block: Example) -> bool:
@@ -65,9 +134,9 @@ def is_test(block: Example) -> bool:
 
 
 def test_recipes_are_named() -> None:
-    """The README names all recipes, and shows none of them."""
-    assert not {block.parsed for block in blocks("python")} & {*RECIPES.values()}
-    assert {*RECIPES} == set(re.findall(r"^\| .* \| `(\w+\.py)` \|", README.read_text(), re.MULTILINE))
+    """The table of recipes names them all, and the README shows none of them."""
+    assert not {block.parsed for block in blocks("python", README)} & {*RECIPES.values()}
+    assert {*RECIPES} == set(re.findall(r"^\| .* \| \[`(\w+\.py)`\]", RECIPE_TABLE.read_text(), re.MULTILINE))
 
 
 def run(*arguments: object) -> None:
@@ -95,21 +164,19 @@ def test_tests_pass(folder: Path) -> None:
 
 
 @pytest.mark.fake_apify(tasks=2500)
-@pytest.mark.parametrize("block", blocks("console"), ids=at_line)
+@pytest.mark.parametrize("block", blocks("console", *PROGRAMS), ids=at_line)
 def test_commands_print_what_is_shown(block: Example, folder: Path) -> None:
-    """Each command prints the lines below it; `...` matches anything. Six processes: over a second."""
-    for entry in re.split(r"^\$ ", block.parsed, flags=re.MULTILINE)[1:]:
-        command, _, shown = entry.partition("\n")
+    """Each command prints the lines below it; `...` matches anything. Each is a process or two: over a second."""
+    for command, shown in commands(block.parsed):
         result = subprocess.run(
             ["bash", "-c", command], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False
         )
-        pattern = shown.replace("[", "[[]").replace("...", "*")
-        assert fnmatch.fnmatchcase(result.stdout, pattern), f"{command}\n{result.stdout}"
+        assert is_as_shown(result.stdout, shown), f"{command}\n{result.stdout}"
 
 
 def test_the_first_two_commands_are_what_they_are_called() -> None:
     """The first block starts the demo. The second runs the checks, and .ci/run contains it."""
-    demo, tests = (block.parsed.strip() for block in blocks("bash")[:2])
+    demo, tests = (block.parsed.strip() for block in blocks("bash", README)[:2])
     assert demo.endswith("&& apify-tasks demo")
     assert tests.endswith("&& python -m nox")
     assert tests in (ROOT / ".ci" / "run").read_text().splitlines()
@@ -117,6 +184,6 @@ def test_the_first_two_commands_are_what_they_are_called() -> None:
 
 def test_set_up_needs_what_is_published() -> None:
     """The quick start installs this distribution, and sets the variable that the client reads."""
-    install, export = blocks("bash")[2].parsed.strip().splitlines()
+    install, export = blocks("bash", README)[2].parsed.strip().splitlines()
     assert "python -m pip install apify-tasks-async " in install
     assert export.startswith("export APIFY_TOKEN=")

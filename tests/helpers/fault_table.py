@@ -1,4 +1,4 @@
-"""The README's table of faults: what each costs at most, by a run with the default settings in virtual time."""
+"""The reference's table of faults: what each costs at most, by a run with the default settings in virtual time."""
 
 import asyncio
 from pathlib import Path
@@ -9,7 +9,7 @@ from apify_tasks_async import ApifyTasksError, TasksClient
 from helpers.faults import FAULTS, Fault, Waits, client_of, highest
 from helpers.support import until
 
-__all__ = ["README", "ROWS", "row", "table_of"]
+__all__ = ["FAULT_NAMED", "PAGE", "ROWS", "failure_of", "row", "table_of"]
 
 ROWS = {
     "unknown host, refused or broken connection, failed TLS handshake": [
@@ -51,10 +51,10 @@ ROWS = {
         "500", "502", "503", "a gateway's page", "a cache's page", "an error without a body",
     ],
 }  # fmt: skip
-"""The rows of the README's table, and the faults that show them."""
+"""The rows of the table, and the faults that show them."""
 
 FAULT_NAMED = {fault.name: fault for fault in FAULTS}
-README = Path(__file__).parents[2] / "README.md"
+PAGE = Path(__file__).parents[2] / "docs" / "reference" / "faults.md"
 
 
 @attrs.frozen
@@ -96,7 +96,7 @@ async def row(label: str) -> str:
     return f"| {label} | {error} | {attempts} | {'at once' if longest < 0.5 else f'{longest:.0f} s'} |"
 
 
-def table_of(readme: str) -> list[str]:
-    """Return the lines of the table in the README."""
-    start = readme.index("| what happens |")
-    return readme[start : readme.index("\n\n", start)].splitlines()
+def table_of(page: str) -> list[str]:
+    """Return the lines of the table in the page."""
+    start = page.index("| what happens |")
+    return page[start : page.index("\n\n", start)].splitlines()

@@ -1,20 +1,20 @@
-"""Write the README's table of faults, from a run with the default settings: `python tests/searches/fault_table.py`."""
+"""Write the reference's table of faults, by a run with the default settings: `python tests/searches/fault_table.py`."""
 
 import sys
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from helpers.fault_table import README, ROWS, row, table_of
+from helpers.fault_table import PAGE, ROWS, row, table_of
 from helpers.virtual_time import run
 
 
 def write() -> None:
     """Replace the rows of the table."""
-    readme = README.read_text()
-    old = table_of(readme)
+    page = PAGE.read_text()
+    old = table_of(page)
     new = [*old[:2], *(run(row(label)) for label in ROWS)]
-    README.write_text(readme.replace("\n".join(old), "\n".join(new)))
+    PAGE.write_text(page.replace("\n".join(old), "\n".join(new)))
 
 
 if __name__ == "__main__":
