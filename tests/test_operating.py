@@ -1,0 +1,74 @@
+"""The page for three in the morning explains each message that can come, with the advice that it gives."""
+
+import inspect
+import re
+from fnmatch import fnmatchcase
+
+import pytest
+from helpers.fault_table import FAULT_NAMED, ROWS, failure_of
+from helpers.faults import Fault, Waits, client_of
+from helpers.pages import ROOT
+from helpers.support import until
+
+from apify_tasks_async import _proxy_failures, _refusal, errors
+from apify_tasks_async._standstill import OtherEnd, Standstill
+
+PAGE = (ROOT / "docs" / "guides" / "operating.md").read_text()
+
+PATTERNS = [
+    pattern.replace("[", "[[]").replace("...", "*") + "*"
+    for line in PAGE.splitlines()
+    if line.startswith("| `")
+    for pattern in re.findall(r"`([^`]+)`", line.split(" | ")[0])
+]
+"""The messages that the page explains; `...` matches anything."""
+
+FAULTS = [FAULT_NAMED[name] for names in ROWS.values() for name in names]
+
+ADVICE = sorted(
+    {kind.advice for _, kind in inspect.getmembers(errors, inspect.isclass) if getattr(kind, "advice", "")}
+    | {*_refusal._ADVICE.values(), *_refusal._ADVICE_IN_FRONT.values()}
+    | {*_proxy_failures._ADVICE.values(), _proxy_failures._CANNOT_REACH}
+)
+
+
+def is_explained(message: str) -> bool:
+    """Return whether the page has a message like this one."""
+    return any(fnmatchcase(message, pattern) for pattern in PATTERNS)
+
+
+@pytest.mark.asyncio
+@pytest.mark.virtual_time
+@pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: fault.name)
+async def test_each_fault_is_explained(fault: Fault) -> None:
+    """What a fault makes the client say is on the page."""
+    async with fault.way(fault.reply) as met, client_of(met, Waits()) as client:
+        error = await failure_of(client)
+        await until(lambda: met.server.open == fault.pooled, pause=0.1)
+    assert is_explained(error.problem), error.problem
+
+
+@pytest.mark.parametrize("advice", ADVICE)
+def test_each_advice_is_on_the_page(advice: str) -> None:
+    """The page gives each advice in the words of the message."""
+    assert advice in PAGE
+
+
+@pytest.mark.parametrize(
+    "standstill",
+    [
+        Standstill(repeats=2),
+        Standstill(other_end=OtherEnd.NOTHING),
+        Standstill(pages=33),
+        Standstill(),
+    ],
+    ids=["offset ignored", "hidden rows", "too fast", "ties"],
+)
+def test_each_drift_is_explained(standstill: Standstill) -> None:
+    """The page explains why a walk gives up."""
+    assert is_explained(standstill.problem(None, 2500))
+
+
+def test_no_message_is_explained_by_everything() -> None:
+    """The patterns are not so wide that they match any text."""
+    assert not is_explained("something else happened")
