@@ -225,7 +225,8 @@ def delay_rows(server: Server, sizes: Sizes) -> Iterator[Row]:
     for other, target in (("official client", Target(0.15)), (DICTIONARIES, None), (HTTPX, None)):
         ours, theirs = blocks["ours"], blocks[other]
         what = f"{sizes.watched} pages at {LATENCY} ms: longest block of the event loop, ours / {other}"
-        headline = Headline(f"longest block of the event loop, {sizes.watched * 1000:,} tasks", other) if target else None
+        label = f"longest block of the event loop, {sizes.watched * 1000:,} tasks"
+        headline = Headline(label, other) if target else None
         both = f"{ours * 1e3:.1f} ms", f"{theirs * 1e3:.1f} ms"
         yield Row(what, *both, ours / theirs, target, headline=headline)
 

@@ -10,7 +10,7 @@ from helpers.faults import Fault, Waits, client_of
 from helpers.pages import ROOT
 from helpers.support import until
 
-from apify_tasks_async import _proxy_failures, _refusal, errors
+from apify_tasks_async import ApifyTasksError, _proxy_failures, _refusal, errors
 from apify_tasks_async._standstill import OtherEnd, Standstill
 
 PAGE = (ROOT / "docs" / "guides" / "operating.md").read_text()
@@ -26,7 +26,8 @@ PATTERNS = [
 FAULTS = [FAULT_NAMED[name] for names in ROWS.values() for name in names]
 
 ADVICE = sorted(
-    {kind.advice for _, kind in inspect.getmembers(errors, inspect.isclass) if getattr(kind, "advice", "")}
+    {kind.advice for kind in vars(errors).values() if inspect.isclass(kind) and issubclass(kind, ApifyTasksError)}
+    - {""}
     | {*_refusal._ADVICE.values(), *_refusal._ADVICE_IN_FRONT.values()}
     | {*_proxy_failures._ADVICE.values(), _proxy_failures._CANNOT_REACH}
 )
