@@ -1,29 +1,65 @@
-"""When a request may be sent: as many at once as the concurrency allows, at the pace, one while the server is away."""
+"""When a request may be sent: as many at once as the link carries, at the pace, one while the server is away."""
 
 import asyncio
+from collections import deque
 from collections.abc import AsyncGenerator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager, nullcontext
 
 from apify_tasks_async._clock import Clock
+from apify_tasks_async._congestion import Congestion
 from apify_tasks_async._outage import Outage, Ticket
 from apify_tasks_async._pace import Pace
 from apify_tasks_async._places import Places
+
+
+class Slots:
+    """As many slots as are allowed at the moment, first come, first served."""
+
+    def __init__(self, allowed: Callable[[], int]) -> None:
+        self._allowed = allowed
+        self._held = 0
+        self._waiting: deque[asyncio.Future[None]] = deque()
+
+    async def __aenter__(self) -> None:
+        turn = asyncio.get_running_loop().create_future()
+        self._waiting.append(turn)
+        self._give()
+        try:
+            await turn
+        except asyncio.CancelledError:
+            if not turn.cancelled():  # It was given a slot in the same moment.
+                await self.__aexit__()
+            raise
+
+    async def __aexit__(self, *_: object) -> None:
+        self._held -= 1
+        self._give()
+
+    def _give(self) -> None:
+        while self._waiting and self._held < self._allowed():
+            turn = self._waiting.popleft()
+            if not turn.cancelled():
+                turn.set_result(None)
+                self._held += 1
 
 
 class Limiter:
     """Gives each request of a client its turn, first come, first served, so that no walk starves.
 
     Args:
-        concurrency: The maximum number of requests in flight.
+        congestion: How many requests may be in flight.
         pace: How soon the next request may be sent.
         clock: The clock.
         places: Returns the places on the connections that other clients use, too.
     """
 
-    def __init__(self, concurrency: int, pace: Pace, clock: Clock, places: Callable[[], Places] = nullcontext) -> None:
+    def __init__(
+        self, congestion: Congestion, pace: Pace, clock: Clock, places: Callable[[], Places] = nullcontext
+    ) -> None:
+        self.congestion = congestion
         self.pace = pace
         self.outage = Outage()
-        self._slots = asyncio.Semaphore(concurrency)
+        self._slots = Slots(lambda: congestion.allowed)
         self._queue = asyncio.Lock()
         self._clock = clock
         self._places = places

@@ -39,7 +39,8 @@ class RetryPolicy:
     attempts: int = attrs.field(default=5, validator=validator(check_integer, minimum=1))
     """The maximum number of attempts at one request, the first included: at least 1.
 
-    A 429 means later, so it spends none, nor the budget: the `deadline` bounds it. With 1, nothing is tried again.
+    A 429 means later, so it spends none, nor the budget: the `deadline` bounds it. Nor does a timeout among three or
+    more requests that share the link. With 1, nothing is tried again.
     """
 
     base_delay: float = attrs.field(default=0.5, validator=validator(check_number, minimum=0))
@@ -143,7 +144,7 @@ class RetryLoop:
 
     async def _fetch(self, request: PageRequest, ticket: Ticket) -> Page | errors.ApifyTasksError:
         deadline = self._clock.now() + self._policy.deadline
-        number = spent = refusals = 0
+        number = spent = refusals = crowded = 0
         while True:
             number += 1
             async with self._limiter.turn(ticket, deadline - self._clock.now()) as waited:
@@ -153,7 +154,7 @@ class RetryLoop:
                 if not (refusals and self._limiter.pace.refusals_in_a_row):
                     deadline += waited
                 sent_at = self._clock.now()
-                result = await self._attempt(request, number, spent + 1, deadline)
+                result, in_a_crowd = await self._fly(request, number, spent + crowded + 1, deadline)
             ended_at = self._clock.now()
             delay: float | None
             if not isinstance(result, Page) and await self._stands_back(result, ticket):
@@ -162,6 +163,9 @@ class RetryLoop:
             elif isinstance(result, errors.RateLimitedError):
                 refusals += 1
                 delay = self._delay_after_refusal(result, refusals, deadline, sent_at)
+            elif in_a_crowd is not None:
+                crowded += 1
+                delay = self._delay_in_a_crowd(in_a_crowd, deadline, ticket)
             else:
                 spent += 1
                 delay = self._delay_after(result, spent, deadline, sent_at, ticket)
@@ -170,6 +174,23 @@ class RetryLoop:
                 self._limiter.outage.give_up(ticket)
                 return result
             await self._clock.sleep(delay)
+
+    async def _fly(
+        self, request: PageRequest, number: int, patience: int, deadline: float
+    ) -> tuple[Page | errors.ApifyTasksError, errors.RequestTimeoutError | None]:
+        """Return the result of an attempt, and whether it is a timeout that tells only of too many others beside it."""
+        congestion, answers = self._limiter.congestion, self._recorder.answers
+        flight = congestion.begin()
+        try:
+            result = await self._attempt(request, number, patience, deadline)
+        finally:
+            congestion.end(flight)
+        if isinstance(result, Page):
+            congestion.record_success(flight)
+        # If nothing has arrived meanwhile, the server is silent, and that tells nothing of the link.
+        if isinstance(result, errors.RequestTimeoutError) and self._recorder.answers > answers:
+            return result, result if congestion.record_timeout(flight) else None
+        return result, None
 
     def _unsent(self, request: PageRequest, number: int) -> errors.RequestTimeoutError:
         """Return the error of a request that found no connection; `number` is that of the attempt."""
@@ -216,6 +237,13 @@ class RetryLoop:
         if ticket.hopeless:
             return self._too_many(result)
         return self._clock.uniform(0.0, self._policy.base_delay)
+
+    def _delay_in_a_crowd(self, result: errors.ApifyTasksError, deadline: float, ticket: Ticket) -> float | None:
+        """Return the seconds to wait after a timeout that spends no attempt; `None` if it is the last one."""
+        delay = self._delay_after_outage(result, ticket)
+        if self._policy.attempts == 1 or delay is None or self._clock.now() + delay >= deadline:
+            return None
+        return delay
 
     def _delay_after(
         self, result: Page | errors.ApifyTasksError, number: int, deadline: float, sent_at: float, ticket: Ticket

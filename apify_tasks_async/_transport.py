@@ -138,6 +138,7 @@ class Transport:
             **options,
         ) as response:
             exchange.answer()
+            self._recorder.record_answer()
             if response.status != 200:
                 body = await self._read_error(response, timer)
                 whole = body is not None

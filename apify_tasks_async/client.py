@@ -25,6 +25,7 @@ from apify_tasks_async._bookmarks import check_bookmark, page_bookmark
 from apify_tasks_async._changes import Changes, Difference, Version
 from apify_tasks_async._clock import Clock
 from apify_tasks_async._compare import compare
+from apify_tasks_async._congestion import Congestion
 from apify_tasks_async._defaults import (
     CONCURRENCY,
     INTERVAL,
@@ -94,8 +95,9 @@ class TasksClient:
             `pydantic.SecretStr`. By default, the environment variable `APIFY_TOKEN`.
         base_url: The URL of the API, without `/v2`. By default, `APIFY_API_BASE_URL`, else https://api.apify.com.
         session: An aiohttp session to borrow. It is never closed, and its own settings apply.
-        concurrency: The maximum number of pages in flight, of all walks together. If the first walk may take several
-            pages, it opens as many connections with its first request (https only, and not in a borrowed session).
+        concurrency: The maximum number of pages in flight, of all walks together. After timeouts on a thin link, fewer
+            are in flight. If the first walk may take several pages, it opens as many connections with its first request
+            (https only, and not in a borrowed session).
         rate_limit: The maximum number of requests in any second. If the server's `X-RateLimit-Limit` is lower, it
             applies. 0.5: one request in two seconds; 1.875: two in 1.07 seconds. `None`: no limit until the server
             refuses a request. After a refusal, requests are evenly spaced; each further one cuts the rate by a quarter,
@@ -197,7 +199,8 @@ class TasksClient:
             headers=added,
             proxy=via,
         )
-        limiter = Limiter(concurrency, Pace(rate_limit, clock.now), clock, used.places)
+        congestion = Congestion(concurrency, timeout, clock.now)
+        limiter = Limiter(congestion, Pace(rate_limit, clock.now), clock, used.places)
         retry_loop = RetryLoop(transport, retry, timeout, limiter, self._recorder, redactor, clock)
         self._fetcher = Fetcher(retry_loop, transport, self._recorder, concurrency, pause_gc)
 

@@ -10,6 +10,7 @@ import pytest
 
 from apify_tasks_async import ApifyTasksError, RateLimitedError, RetryPolicy
 from apify_tasks_async._clock import Clock
+from apify_tasks_async._congestion import Congestion
 from apify_tasks_async._limiter import Limiter
 from apify_tasks_async._pace import Pace
 from apify_tasks_async._page import Page, PageRequest
@@ -85,7 +86,7 @@ async def fetch(
         cast("Transport", server),
         policy,
         timeout=30,
-        limiter=Limiter(concurrency, Pace(rate_limit, clock.now), clock),
+        limiter=Limiter(Congestion(concurrency, 30, clock.now), Pace(rate_limit, clock.now), clock),
         recorder=Recorder(None),
         redactor=Redactor("token"),
         clock=clock,

@@ -36,6 +36,7 @@ from apify_tasks_async import (
     TransportError,
 )
 from apify_tasks_async._clock import Clock
+from apify_tasks_async._congestion import Congestion
 from apify_tasks_async._limiter import Limiter
 from apify_tasks_async._outage import Outage, Ticket
 from apify_tasks_async._pace import Pace
@@ -243,6 +244,7 @@ class FakeLimiter:
     """Gives every request its turn after a while."""
 
     def __init__(self, time: FakeTime, seconds: float) -> None:
+        self.congestion = Congestion(1, 1e9, time)
         self.pace = Pace(None, time)
         self.outage = Outage()
         self.inside = 0
