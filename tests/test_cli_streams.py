@@ -14,13 +14,14 @@ import sys
 import termios
 import threading
 from collections.abc import Iterator
+from pathlib import Path
 from subprocess import Popen
 
 import pytest
 from helpers.processes import SECONDS, started, terminal
 
 from apify_tasks_async.cli._daemons import DaemonExecutor
-from apify_tasks_async.cli._streams import patient_streams
+from apify_tasks_async.cli._streams import patient_streams, write_all
 from apify_tasks_async.testing import FakeApify
 
 TASKS = 400
@@ -122,12 +123,26 @@ def test_streams_that_are_closed(monkeypatch: pytest.MonkeyPatch) -> None:
 
 # The reader goes
 
+SYSTEMS = {"Linux": (), "macOS": ("epoll",), "Windows": ("epoll", "poll")}
+"""What a system has not."""
 
+WATCHING = ["Linux", "macOS"]
+
+
+def command_on(system: str) -> tuple[str, ...]:
+    """Return the command line as it runs on another system."""
+    missing = "".join(f"del select.{name}; " for name in SYSTEMS[system])
+    code = f"import select, sys; {missing}from apify_tasks_async.cli import main; sys.exit(main())"
+    return sys.executable, "-c", code
+
+
+@pytest.mark.parametrize("system", WATCHING)
 @pytest.mark.parametrize("data", [b"", b"something that nobody reads"])
-def test_a_socket_that_is_closed(api: FakeApify, data: bytes) -> None:
+def test_a_socket_that_is_closed(api: FakeApify, data: bytes, system: str) -> None:
     """`follow` ends as for a pipe once its reader is gone: Node.js gives sockets to its children."""
     ours, theirs = socket.socketpair()
-    with started(api, "follow", "-o", "name", "--interval", 3600, stdout=theirs.fileno()) as process:
+    arguments = ("follow", "-o", "name", "--interval", 3600)
+    with started(api, *arguments, stdout=theirs.fileno(), command=command_on(system)) as process:
         theirs.close()
         ours.sendall(data)
         assert ours.recv(1)
@@ -136,11 +151,26 @@ def test_a_socket_that_is_closed(api: FakeApify, data: bytes) -> None:
         assert (141, b"") == (process.wait(SECONDS), process.stderr.read())
 
 
-def test_a_socket_that_only_reads(api: FakeApify) -> None:
+@pytest.mark.parametrize("system", WATCHING)
+def test_a_pipe_that_is_closed(api: FakeApify, system: str) -> None:
+    """`follow` ends once its reader is gone, although there is nothing to write."""
+    reader, writer = os.pipe()
+    arguments = ("follow", "-o", "name", "--interval", 3600)
+    with started(api, *arguments, stdout=writer, command=command_on(system)) as process:
+        os.close(writer)
+        assert os.read(reader, 1)
+        os.close(reader)
+        assert process.stderr
+        assert (141, b"") == (process.wait(SECONDS), process.stderr.read())
+
+
+@pytest.mark.parametrize("system", SYSTEMS)
+def test_a_socket_that_only_reads(api: FakeApify, system: str) -> None:
     """A reader that will send nothing is still a reader."""
     ours, theirs = socket.socketpair()
     ours.shutdown(socket.SHUT_WR)
-    with started(api, "list", "-o", "name", "--page-size", 100, stdout=theirs.fileno()) as process:
+    arguments = ("list", "-o", "name", "--page-size", 100)
+    with started(api, *arguments, stdout=theirs.fileno(), command=command_on(system)) as process:
         theirs.close()
         with ours.makefile("rb") as file:
             assert TASKS == file.read().count(b"\n")
@@ -148,10 +178,12 @@ def test_a_socket_that_only_reads(api: FakeApify) -> None:
     ours.close()
 
 
-def test_a_terminal_that_hangs_up(api: FakeApify) -> None:
+@pytest.mark.parametrize("system", WATCHING)
+def test_a_terminal_that_hangs_up(api: FakeApify, system: str) -> None:
     """`follow` ends when its terminal is gone, also where that sends no signal."""
     master, slave = os.openpty()
-    with started(api, "follow", "-o", "name", "--interval", 3600, stdout=slave) as process:
+    arguments = ("follow", "-o", "name", "--interval", 3600)
+    with started(api, *arguments, stdout=slave, command=command_on(system)) as process:
         os.close(slave)
         assert os.read(master, 1)
         os.close(master)
@@ -159,12 +191,71 @@ def test_a_terminal_that_hangs_up(api: FakeApify) -> None:
         assert (141, b"") == (process.wait(SECONDS), process.stderr.read())
 
 
+def test_writing_to_a_terminal_that_is_gone() -> None:
+    """It is an error of input and output, which means the same as a broken pipe. That of a disk stays what it is."""
+    master, slave = os.openpty()
+    os.close(master)
+    with pytest.raises(BrokenPipeError):
+        write_all(slave, b"x")
+    os.close(slave)
+    with Path("/dev/full").open("wb") as full, pytest.raises(OSError, match="No space left"):
+        write_all(full.fileno(), b"x")
+
+
+@pytest.mark.parametrize("system", SYSTEMS)
+def test_a_file_has_no_reader(api: FakeApify, tmp_path: Path, system: str) -> None:
+    """A regular file is written to its end."""
+    with (
+        (tmp_path / "rows").open("wb") as file,
+        started(api, "list", "-o", "name", stdout=file, command=command_on(system)) as process,
+    ):
+        assert 0 == process.wait(SECONDS)
+    assert TASKS == (tmp_path / "rows").read_bytes().count(b"\n")
+
+
 def test_another_system(api: FakeApify) -> None:
     """Where the end of a pipe cannot be watched, the command works all the same."""
-    code = "import select, sys; del select.epoll; from apify_tasks_async.cli import main; sys.exit(main())"
-    with started(api, "list", "-o", "name", command=(sys.executable, "-c", code)) as process:
+    with started(api, "list", "-o", "name", command=command_on("Windows")) as process:
         output, _ = process.communicate(timeout=SECONDS)
     assert (0, TASKS) == (process.returncode, output.count(b"\n"))
+
+
+WITHOUT_READERS = """
+import asyncio, select, sys
+
+del select.epoll, select.poll
+
+
+class Loop(asyncio.SelectorEventLoop):
+    def refuse(self, *_):
+        raise NotImplementedError
+
+    add_signal_handler = add_reader = add_writer = refuse
+
+
+class Policy(asyncio.DefaultEventLoopPolicy):
+    _loop_factory = Loop
+
+
+asyncio.set_event_loop_policy(Policy())
+from apify_tasks_async.cli import main
+sys.exit(main())
+"""
+"""A program that runs the command line on an event loop that can do as little as the one of Windows."""
+
+
+@pytest.mark.parametrize("command", ["list", "follow"])
+def test_a_loop_without_readers(api: FakeApify, command: str) -> None:
+    """On such a loop the command works, and ends at Ctrl-C."""
+    arguments = (command, "-o", "name", *(("--interval", 3600) if command == "follow" else ()))
+    with started(api, *arguments, command=(sys.executable, "-W", "ignore", "-c", WITHOUT_READERS)) as process:
+        assert process.stdout
+        rows = [process.stdout.readline() for _ in range(TASKS)]
+        assert TASKS == len({*rows} - {b""})
+        if command == "follow":
+            process.send_signal(signal.SIGINT)
+        assert (b"", b"") == process.communicate(timeout=SECONDS)
+    assert (130 if command == "follow" else 0) == process.returncode
 
 
 # Slow names

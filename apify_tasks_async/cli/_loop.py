@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import select
 import sys
-from collections.abc import Callable, Coroutine, Generator
+from collections.abc import Coroutine, Generator
 from types import FrameType
 from typing import Any, TypeVar
 
 from apify_tasks_async import ApifyTasksError
 from apify_tasks_async.cli._advice import to_failure
 from apify_tasks_async.cli._daemons import DaemonExecutor
+from apify_tasks_async.cli._reader import watch_reader
 from apify_tasks_async.cli._signals import Interrupted, handle_signals, raise_interrupted, terminate
 
 __all__ = ["Canceller", "interruptible", "run_async"]
@@ -51,7 +51,7 @@ class Canceller:
             self._cancel(self._reason)  # the signal came while the event loop started
         try:
             # Without the watch, `follow | head -1` would notice the closed pipe only at the next new task.
-            with _watch_reader(sys.stdout.fileno(), lambda: self._cancel(BrokenPipeError())):
+            with watch_reader(sys.stdout.fileno(), lambda: self._cancel(BrokenPipeError())):
                 return await work
         except asyncio.CancelledError as error:
             raise (self._reason or error) from None
@@ -88,29 +88,3 @@ def interruptible() -> Generator[None, None, None]:
             if task is not None and task.cancelling():
                 raise asyncio.CancelledError
         yield
-
-
-@contextlib.contextmanager
-def _watch_reader(file: int, on_closed: Callable[[], None]) -> Generator[None, None, None]:
-    """Call the function once a pipe, a socket or a terminal has lost its reader. Nobody reads a regular file."""
-    if not hasattr(select, "epoll"):  # not Linux: the next write notices
-        yield
-        return
-    loop = asyncio.get_running_loop()
-    with select.epoll() as watch:
-        try:
-            # Without an event it reports only the end: there may be data in a pipe that is open for reading too.
-            watch.register(file, 0)
-        except PermissionError:  # a regular file
-            yield
-            return
-
-        def check() -> None:
-            loop.remove_reader(watch.fileno())
-            on_closed()
-
-        loop.add_reader(watch.fileno(), check)
-        try:
-            yield
-        finally:
-            loop.remove_reader(watch.fileno())

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import io
 import os
 import select
+import stat
 import sys
 from collections.abc import Generator
 from typing import Any
@@ -17,6 +19,9 @@ def write_all(file: int, data: bytes) -> None:
     """Write everything to a file descriptor, and wait whenever it is full.
 
     Another program that has the same pipe or terminal, such as Node.js, may have made it non-blocking.
+
+    Raises:
+        BrokenPipeError: Nobody reads a pipe, a socket or a terminal any more.
     """
     rest = memoryview(data)
     while rest:
@@ -26,6 +31,10 @@ def write_all(file: int, data: bytes) -> None:
             full = select.poll()
             full.register(file, select.POLLOUT)
             full.poll()
+        except OSError as error:
+            if error.errno == errno.EIO and stat.S_ISCHR(os.fstat(file).st_mode):
+                raise BrokenPipeError from None  # a terminal that is gone
+            raise
 
 
 class _PatientFile(io.BufferedIOBase):
