@@ -13,9 +13,10 @@ import attrs
 from apify_tasks_async._arguments import check_integer, check_label, check_number, short_repr
 from apify_tasks_async._defaults import AT_ONCE
 from apify_tasks_async._fetch import cancel, wait_for
+from apify_tasks_async._home import running_loop
 from apify_tasks_async._recorder import Attempt
 from apify_tasks_async._retry import RetryPolicy
-from apify_tasks_async._secret import as_secret, as_secrets
+from apify_tasks_async._secret import SecretText, as_secret, as_secrets
 from apify_tasks_async._session import SharedSession
 from apify_tasks_async.client import TasksClient
 from apify_tasks_async.errors import ApifyTasksError, RequestTimeoutError
@@ -37,8 +38,8 @@ class ClientOptions(TypedDict, total=False):
     retry: RetryPolicy
     max_body_bytes: int
     allow_insecure: bool
-    proxy: str | None
-    headers: Mapping[str, str] | None
+    proxy: str | SecretText | None
+    headers: Mapping[str, str | SecretText] | None
     user_agent_suffix: str | None
     pause_gc: bool
     on_attempt: Callable[[Attempt], object] | None
@@ -126,6 +127,19 @@ def _hide_in(options: ClientOptions) -> ClientOptions:
     return hidden
 
 
+class AccountClient(TasksClient):
+    """The client of one account: on the session of all accounts, unless it borrows another one."""
+
+    def __init__(
+        self, shared: SharedSession, token: str | SecretText, *, label: str, **options: Unpack[ClientOptions]
+    ) -> None:
+        self._shared = shared
+        super().__init__(token, label=label, **options)
+
+    def _own_session(self, connections: int) -> SharedSession:  # noqa: ARG002 - it has its number of connections
+        return self._shared
+
+
 @attrs.frozen(eq=False, repr=False)
 class Worker(Generic[T]):
     """Runs the job of one account."""
@@ -134,13 +148,12 @@ class Worker(Generic[T]):
     _deadline: float | None
     _options: ClientOptions
 
-    async def run(self, account: str, token: str, session: SharedSession) -> AccountResult[T]:
+    async def run(self, account: str, token: SecretText | None, session: SharedSession) -> AccountResult[T]:
         """Return what became of the account."""
-        options: Any = {**self._options, "session": self._options.get("session") or session}
         timer = asyncio.timeout(self._deadline)
         try:
             # A missing token must not become that of the environment, which is another account's.
-            async with timer, TasksClient(token or "", label=account, **options) as client:
+            async with timer, AccountClient(session, token or "", label=account, **self._options) as client:
                 return AccountResult(account, await self._job(client, account))
         except Exception as error:  # noqa: BLE001 - a foreign job may raise anything
             if timer.expired():
@@ -163,6 +176,7 @@ def _named(error: Exception, account: str) -> Exception:
 
 
 async def _map(tokens: dict[str, Any], worker: Worker[T], at_once: int) -> AsyncGenerator[AccountResult[T], None]:
+    running_loop()
     session = SharedSession(CONNECTIONS, "map_accounts")
     accounts = iter(tokens.items())
     running: dict[asyncio.Task[AccountResult[T]], str] = {}

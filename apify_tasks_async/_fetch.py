@@ -6,6 +6,7 @@ from typing import Any
 
 import attrs
 
+from apify_tasks_async._home import running_loop
 from apify_tasks_async._page import Page, PageRequest
 from apify_tasks_async._recorder import Recorder
 from apify_tasks_async._retry import RetryLoop
@@ -40,12 +41,19 @@ class Fetcher:
 
     def check_loop(self) -> None:
         """Raise if the client belongs to another event loop than the running one."""
-        if self._loop not in {None, asyncio.get_running_loop()}:
+        if self._loop not in {None, self._running_loop()}:
             problem = (
                 "this client belongs to another event loop; create a client in each: asyncio.run starts a new loop, so "
                 "create the client inside the coroutine that it runs"
             )
             raise self.recorder.name(ConfigurationError(problem))
+
+    def _running_loop(self) -> asyncio.AbstractEventLoop:
+        try:
+            return running_loop()
+        except ConfigurationError as error:
+            self.recorder.name(error)
+            raise
 
     def prepare(self, pages: int) -> None:
         """Expect that many pages, if nothing was fetched yet, so that there are connections for them in time."""
@@ -90,7 +98,7 @@ class Fetcher:
 
     async def close(self) -> None:
         """Cancel all pages, and close the transport."""
-        if self._tasks and self._loop is not asyncio.get_running_loop():
+        if self._tasks and self._loop is not self._running_loop():
             problem = "this client is in use in another event loop; close it there"
             raise self.recorder.name(ConfigurationError(problem))
         self.closing.set()

@@ -8,6 +8,19 @@ from typing import Any, Self
 
 import attrs
 
+from apify_tasks_async.errors import ConfigurationError
+
+
+def running_loop(advice: str = "under trio, run it through trio-asyncio, or in a thread") -> asyncio.AbstractEventLoop:
+    """Return the running event loop of asyncio; raise a `ConfigurationError` if there is none."""
+    try:
+        return asyncio.get_running_loop()
+    except RuntimeError:
+        pass
+    error = ConfigurationError("no event loop of asyncio is running here")
+    error.advice = f"call this inside asyncio.run; {advice}"
+    raise error
+
 
 @attrs.frozen(eq=False, repr=False)
 class Home:

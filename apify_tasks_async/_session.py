@@ -134,9 +134,9 @@ class SharedSession(OwnSession):
 Session = BorrowedSession | OwnSession
 
 
-def as_session(session: aiohttp.ClientSession | SharedSession | None, host: str) -> Session | None:
+def as_session(session: aiohttp.ClientSession | None, host: str) -> BorrowedSession | None:
     """Return what sends to the host over a session that the client did not open."""
-    return BorrowedSession(session, host) if isinstance(session, aiohttp.ClientSession) else session
+    return None if session is None else BorrowedSession(session, host)
 
 
 def _close_unclosed(session: aiohttp.ClientSession, origin: str, home: Home) -> None:

@@ -50,7 +50,7 @@ from apify_tasks_async._proxy import read_proxy
 from apify_tasks_async._recorder import Attempt, ClientStats, Recorder
 from apify_tasks_async._retry import RetryLoop, RetryPolicy
 from apify_tasks_async._secret import Redactor, Secret, SecretText, as_secret, as_secrets
-from apify_tasks_async._session import OwnSession, SharedSession, as_session
+from apify_tasks_async._session import OwnSession, as_session
 from apify_tasks_async._transport import Transport
 from apify_tasks_async._walk import Walk
 from apify_tasks_async.errors import ConfigurationError, InvalidTaskError
@@ -149,8 +149,8 @@ class TasksClient:
         retry: RetryPolicy = RetryPolicy(),  # noqa: B008 - immutable
         max_body_bytes: int = 64 * 2**20,
         allow_insecure: bool = False,
-        proxy: str | None = None,
-        headers: Mapping[str, str] | None = None,
+        proxy: str | SecretText | None = None,
+        headers: Mapping[str, str | SecretText] | None = None,
         user_agent_suffix: str | None = None,
         label: str | None = None,
         pause_gc: bool = True,
@@ -171,7 +171,7 @@ class TasksClient:
             base_url = _environment.base_url() if base_url is None else base_url
             url = normalise_base_url(base_url, allow_insecure=allow_insecure)
             via = read_proxy(proxy, url)
-        if session is not None and not isinstance(session, aiohttp.ClientSession | SharedSession):
+        if session is not None and not isinstance(session, aiohttp.ClientSession):
             raise TypeError(f"session must be an aiohttp.ClientSession, got {short_repr(session)}")
         check_integer("concurrency", concurrency, minimum=1)
         if rate_limit is not None:
@@ -188,7 +188,7 @@ class TasksClient:
         redactor = Redactor(secret, *(via.secrets if via else ()))
         host = url.host_port_subcomponent or ""
         clock, self._recorder = self._clock, Recorder(on_attempt, host, label and redactor.redact(label))
-        used = as_session(session, url.raw_host or "") or OwnSession(concurrency, self._base_url)
+        used = as_session(session, url.raw_host or "") or self._own_session(concurrency)
         transport = Transport(
             url,
             secret,
@@ -203,6 +203,10 @@ class TasksClient:
         limiter = Limiter(congestion, Pace(rate_limit, clock.now), clock, used.places)
         retry_loop = RetryLoop(transport, retry, timeout, limiter, self._recorder, redactor, clock)
         self._fetcher = Fetcher(retry_loop, transport, self._recorder, concurrency, pause_gc)
+
+    def _own_session(self, connections: int) -> OwnSession:
+        """Return the session of a client that borrows none."""
+        return OwnSession(connections, self._base_url)
 
     def __repr__(self) -> str:
         if not hasattr(self, "_fetcher"):
@@ -516,7 +520,7 @@ def iter_tasks(
     session: aiohttp.ClientSession | None = None,
     concurrency: int = CONCURRENCY,
     allow_insecure: bool = False,
-    proxy: str | None = None,
+    proxy: str | SecretText | None = None,
     **options: Unpack[WalkOptions],
 ) -> AsyncGenerator[Task, None]:
     """Iterate over the tasks with a client of its own, which it opens and closes.

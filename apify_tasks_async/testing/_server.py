@@ -21,6 +21,7 @@ from apify_tasks_async._arguments import (
     short_repr,
     validator,
 )
+from apify_tasks_async._home import running_loop
 from apify_tasks_async.models import Task
 from apify_tasks_async.testing._faults import Fault, FaultScript, Hang, OtherRequest, Status
 from apify_tasks_async.testing._limiters import LIMITERS, Limiter, LimiterKind, make_limiter
@@ -392,8 +393,10 @@ class FakeApify:
 
         Raises:
             RuntimeError: The server is running already.
+            ConfigurationError: No event loop of asyncio is running, but that of trio, for example.
             OSError: The port is taken.
         """
+        running_loop("or write `with FakeApify()` in place of `async with`: then it has a loop in a thread")
         await self._listener.start()
 
     async def stop(self) -> None:

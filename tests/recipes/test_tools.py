@@ -18,10 +18,11 @@ beartype_package("apify_tasks_async", conf=BeartypeConf(is_pep484_tower=True))
 """As PEP 484 has it, an int is a float."""
 
 USE = """
+import aiohttp
 import asyncio
 from datetime import UTC, datetime, timedelta, timezone
-from apify_tasks_async import TasksClient, converter, Task
-from apify_tasks_async.testing import FakeApify
+from apify_tasks_async import TasksClient, converter, iter_tasks, map_accounts, Task, to_row
+from apify_tasks_async.testing import FakeApify, MalformedItem, Status
 
 
 async def walk(api, **options):
@@ -200,10 +201,84 @@ async def more(api):
         async for page in client.iter_pages(exact=True, page_size=10):
             assert page.bookmark == type(page.bookmark).from_json(page.bookmark.to_json())
         assert 30 == len((await client.changes_since({})).added)
+        api.fail(Status(429, retry_after=0))
+        api.fail(MalformedItem())
+        assert 29 == len(await client.all_tasks(on_invalid="skip"))
+        async for task in client.follow_tasks(interval=0.01):
+            if task == api.tasks[-1]:
+                break
+        assert "my-task-29" == to_row(task)["name"]
+
+
+async def fleet(api, **options):
+    async def count(client, account):
+        return await client.count()
+
+    tokens = {"alice": api.token, "bob": "a-token-of-nobody"}
+    results = [each async for each in map_accounts(tokens, count, base_url=api.url, deadline=60, **options)]
+    assert {("alice", 30, "NoneType"), ("bob", None, "AuthenticationError")} == {
+        (each.account, each.value, type(each.error).__name__) for each in results
+    }
+
+
+async def accounts(api):
+    await fleet(api)
+    await fleet(api, headers={"X-Key": "a-key"}, proxy=None)
+    async with aiohttp.ClientSession() as session:
+        await fleet(api, session=session)
+    assert 30 == len([task async for task in iter_tasks(api.token, base_url=api.url)])
 
 with FakeApify(tasks=30) as api:
     assert 30 == len(asyncio.run(walk(api)))
     asyncio.run(more(api))
+    asyncio.run(accounts(api))
 """
     done = run(tmp_path, f"{hook}\n{USE}{code}")
     assert 0 == done.returncode, done.stderr  # beartype warns of protocols that it cannot check
+
+
+def test_trio(tmp_path: Path) -> None:
+    """Under trio, each call says that asyncio is not running. In a thread, it does."""
+    code = """
+import trio
+from apify_tasks_async import ConfigurationError
+
+
+async def refused(work):
+    try:
+        await work()
+    except ConfigurationError as error:
+        assert "no event loop of asyncio is running here" in str(error), error
+        assert "trio" in str(error), error
+    else:
+        raise AssertionError("it worked")
+
+
+async def nothing(client, account):
+    pass
+
+
+async def first(iterator):
+    async for each in iterator:
+        return each
+
+
+async def main(api):
+    client = TasksClient(api.token, base_url=api.url)
+    await refused(client.count)
+    await refused(client.list_tasks)
+    await refused(lambda: client.changes_since({}))
+    await refused(lambda: first(client.iter_pages()))
+    await refused(lambda: first(client.iter_tasks()))
+    await refused(lambda: first(client.follow_tasks()))
+    await refused(lambda: first(iter_tasks(api.token, base_url=api.url)))
+    await refused(lambda: first(map_accounts({"alice": api.token}, nothing, base_url=api.url)))
+    await client.close()
+    assert 3 == len(await trio.to_thread.run_sync(lambda: asyncio.run(walk(api))))
+
+
+with FakeApify(tasks=3) as api:
+    trio.run(main, api)
+"""
+    done = run(tmp_path, USE + code)
+    assert (0, "") == (done.returncode, done.stderr)
