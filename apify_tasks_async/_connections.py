@@ -43,9 +43,13 @@ class Exchange(ABC):
         """Whether its failure says nothing about the server: an old connection may have been dead already."""
         return self.reused and not self.answered
 
-    @abstractmethod
     def options(self) -> dict[str, Any]:
         """Return the arguments of `ClientSession.get` that decide about the connection."""
+        return {}
+
+    @abstractmethod
+    def middlewares(self) -> tuple[aiohttp.ClientMiddlewareType, ...] | None:
+        """Return the middlewares of the request, the outermost first; `None` if those of its session are not known."""
 
     def answer(self) -> None:
         """Record that a response has begun."""
@@ -98,13 +102,13 @@ class BorrowedExchange(Exchange):
         pool.idle[self._server_hostname] -= self.reused
 
     def options(self) -> dict[str, Any]:
-        options: dict[str, Any] = {}
-        if self._server_hostname is not None:
-            options["server_hostname"] = self._server_hostname
+        return {} if self._server_hostname is None else {"server_hostname": self._server_hostname}
+
+    def middlewares(self) -> tuple[aiohttp.ClientMiddlewareType, ...] | None:
         # Those of a request replace those of the session. Ours is the first: the user's own see what aiohttp raises.
-        if self.reused and self._middlewares is not None:
-            options["middlewares"] = (_send_once, *self._middlewares)
-        return options
+        if self._middlewares is None:
+            return None
+        return (_send_once, *self._middlewares) if self.reused else tuple(self._middlewares)
 
     def answer(self) -> None:
         super().answer()
@@ -124,7 +128,7 @@ class OwnExchange(Exchange):
         super().__init__(reused=False)
         self._connector = connector
 
-    def options(self) -> dict[str, Any]:
+    def middlewares(self) -> tuple[aiohttp.ClientMiddlewareType, ...]:
         # A function, not a method: what mocks aiohttp in tests makes deep copies of the arguments of a request.
         async def send_once(
             request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType
@@ -132,7 +136,7 @@ class OwnExchange(Exchange):
             self._connector.exchanges[request] = self
             return await _send_once(request, handler)
 
-        return {"middlewares": (send_once,)}
+        return (send_once,)
 
     def carry(self, protocol: ResponseHandler, *, reused: bool) -> None:
         """Record the connection that was chosen."""

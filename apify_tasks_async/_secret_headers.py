@@ -19,6 +19,11 @@ def as_request_headers(headers: Mapping[str, str | Secret]) -> dict[str, Any]:
     return {name: as_header(value) if name.lower() in _READ_EARLY else value for name, value in headers.items()}
 
 
+def as_texts(headers: Mapping[str, str | Secret]) -> dict[str, str]:
+    """Return the headers as texts."""
+    return {name: as_header(value) for name, value in headers.items()}
+
+
 async def reveal(request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType) -> aiohttp.ClientResponse:
     """Let the secrets of a request become texts. A middleware of aiohttp."""
     request.headers = _revealed(request.headers)
@@ -29,9 +34,4 @@ async def reveal(request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerT
 
 
 def _revealed(headers: Mapping[str, str | Secret]) -> CIMultiDict[str]:
-    return CIMultiDict((name, as_header(value)) for name, value in headers.items())
-
-
-def middlewares_of(session: aiohttp.ClientSession) -> tuple[aiohttp.ClientMiddlewareType, ...]:
-    """Return the middlewares of a session, which those of a request would replace."""
-    return tuple(getattr(session, "_middlewares", ()))
+    return CIMultiDict((name, as_header(value)) for name, value in headers.items())  # a name may come twice

@@ -15,7 +15,7 @@ from apify_tasks_async._proxy_failures import read_proxy_failure
 from apify_tasks_async._recorder import Recorder
 from apify_tasks_async._refusal import Response, is_foreign
 from apify_tasks_async._secret import Redactor, Secret
-from apify_tasks_async._secret_headers import as_request_headers, middlewares_of, reveal
+from apify_tasks_async._secret_headers import as_request_headers, as_texts, reveal
 from apify_tasks_async._session import Session
 from apify_tasks_async._weight import find_burden
 from apify_tasks_async.errors import ApifyTasksError, ConfigurationError, ResponseTooLargeError
@@ -127,12 +127,15 @@ class Transport:
                 headers |= self._proxy.headers()
         if not session.auto_decompress:
             headers["Accept-Encoding"] = "identity"
-        options["middlewares"] = (reveal, *options.get("middlewares", middlewares_of(session)))
+        middlewares = exchange.middlewares()
+        if middlewares is not None:
+            options["middlewares"] = (reveal, *middlewares)
+        make_headers = as_texts if middlewares is None else as_request_headers
         async with session.get(
             self._url,
             params=request.query(),
-            headers=as_request_headers(headers),
-            proxy_headers=as_request_headers(self._proxy.headers()) if self._proxy else None,
+            headers=make_headers(headers),
+            proxy_headers=make_headers(self._proxy.headers()) if self._proxy else None,
             allow_redirects=False,
             raise_for_status=False,
             **options,
