@@ -287,5 +287,5 @@ def start_rows(sizes: Sizes) -> Iterator[Row]:
     aiohttp, ours, click, command = (time * 1e3 for time in measures.start_times(programs, sizes.rounds))
     what = "CPU of a start: with TasksClient imported - with aiohttp"
     yield Row(what, f"{ours:.0f} ms", f"{aiohttp:.0f} ms", ours - aiohttp, Target(45), " ms")
-    what = "CPU of a start: apify-tasks --help - with click imported"
+    what = "CPU of a start: `apify-tasks --help` - with click imported"
     yield Row(what, f"{command:.0f} ms", f"{click:.0f} ms", command - click, None, " ms")

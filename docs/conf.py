@@ -19,7 +19,7 @@ extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.intersphinx", "sp
 # Text.
 myst_enable_extensions = ["colon_fence", "deflist", "html_image"]
 myst_heading_anchors = 3
-smartquotes = False  # --option must not become a dash
+smartquotes_action = "D"  # dashes only: quotes are code
 
 # Every name of this project must be known; those of others are links where a network is there.
 nitpicky = True
@@ -39,7 +39,9 @@ toc_object_entries_show_parents = "hide"
 html_theme = "furo"
 html_static_path = ["pictures"]
 html_copy_source = html_show_sourcelink = False
-html_show_sphinx = False
+html_show_copyright = html_show_sphinx = False
+highlight_language = "none"  # of blocks that name no language
+pygments_dark_style = "github-dark"
 
 INVENTORIES = {
     "python": "https://docs.python.org/3/",
