@@ -452,9 +452,12 @@ class TasksClient:
         `exact`. An outage that outlasts the retry policy is logged as a warning and counted in `stats.failures`. The
         next look follows after `interval` seconds.
 
+        Many followers spread their looks: at most 50 begin in a second, the first of them at once, the first wait is
+        random between half and one and a half intervals, and each further one differs from it by up to a tenth.
+
         Args:
             after: An ascending bookmark to begin after; by default, the start of the list.
-            interval: Seconds between two looks at the end of the list.
+            interval: Seconds between two looks at the end of the list, on average.
             page_size: The maximum number of tasks in one request, 4 to 1000.
             on_invalid: As for `iter_pages`.
             lookback: How many of the tasks delivered last are looked at again. A task may become visible after a
@@ -487,7 +490,7 @@ class TasksClient:
             walk = Walk(page_size=page_size, exact=True, after=delivered.start)
             return PageIterator(self._fetcher, walk, on_invalid, delivered)
 
-        return PageFollower(look, interval, self._fetcher.closing, look(), self._recorder)
+        return PageFollower(look, interval, self._fetcher.closing, look(), self._recorder, self._clock)
 
     def follow_tasks(self, **options: Unpack[FollowOptions]) -> AsyncGenerator[Task, None]:
         """Iterate over every task, oldest first, and then over each new one as it is created. It never ends.
