@@ -2,6 +2,7 @@
 
 import asyncio
 import itertools
+import socket
 from typing import Any
 
 import pytest
@@ -10,6 +11,7 @@ from helpers.support import until
 
 from apify_tasks_async import (
     ApifyTasksError,
+    Attempt,
     AuthenticationError,
     CertificateError,
     ConfigurationError,
@@ -143,6 +145,42 @@ def test_an_outage_is_survived_at_every_concurrency(fault: Fault, concurrency: i
     # Each in flight fails once, and once more if its connection was an old one; then there are probes and scouts.
     assert 60 * PAGE == tasks
     assert requests <= 60 + (2 if isinstance(fault, Disconnect) else 1) * in_flight + 8
+
+
+async def walk_through_a_restart(seconds: float, **options: Any) -> tuple[int, int, int]:
+    """Walk over 60 pages while nobody listens for some seconds; return the tasks, the requests and the refusals."""
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    refused: list[Attempt] = []
+    restarting: list[asyncio.Task[None]] = []
+    async with (
+        FakeApify(tasks=60 * PAGE, latency=0.1, port=port) as api,
+        TasksClient(api.token, base_url=api.url, on_attempt=refused.append, **options) as client,
+    ):
+
+        async def restart() -> None:
+            await api.stop()
+            await asyncio.sleep(seconds)
+            await api.start()
+
+        def go_away(_: object) -> None:
+            if len(api.requests) == 20:
+                restarting.append(asyncio.create_task(restart()))
+
+        api.on_request = go_away
+        tasks = await client.all_tasks(page_size=PAGE)
+        await asyncio.wait(restarting)
+        refusals = [attempt for attempt in refused if "cannot connect" in str(attempt.error)]
+        return len(tasks), len(api.requests), len(refusals)
+
+
+@pytest.mark.parametrize("concurrency", [1, 8, 16])
+def test_a_restart_is_survived_at_every_concurrency(concurrency: int) -> None:
+    """With the defaults, a server that refuses connections for seven seconds costs time, and few requests."""
+    tasks, requests, refusals = virtual_time.run(walk_through_a_restart(7, concurrency=concurrency))
+    assert 60 * PAGE == tasks
+    assert requests <= 60 + concurrency
+    assert 3 <= refusals <= 2 * concurrency + 8
 
 
 def test_standing_back_spends_nothing() -> None:
