@@ -2,6 +2,7 @@
 
 import asyncio
 import math
+import random
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
 from typing import Any, cast
@@ -206,6 +207,24 @@ def test_retry_after(kind: type[ResponseError], asked: float | None, delay: floa
     """Retry-After is the least wait, for a 429 as for a 503, even if it is longer than our longest one."""
     error = kind("", status=503, retry_after=asked)
     assert delay == backoff(RetryPolicy(), 1, error, Clock(uniform=lowest))
+
+
+def test_a_seed_decides_nothing() -> None:
+    """Workers that seed `random` alike wait differently, and their own numbers are those that they expect."""
+    state = random.getstate()
+    try:
+        waits, numbers = [], []
+        for _ in range(3):
+            random.seed(42)
+            waits.append(
+                [backoff(RetryPolicy(), number, ServerError("", status=503), Clock()) for number in range(1, 5)]
+            )
+            numbers.append(random.random())
+        random.seed(42)
+        assert {random.random()} == set(numbers)
+    finally:
+        random.setstate(state)
+    assert waits[0] != waits[1] != waits[2]
 
 
 # The budget.
