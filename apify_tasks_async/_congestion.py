@@ -1,6 +1,7 @@
-"""How many requests may be in flight: all that the user allows, and fewer after a timeout. Pure.
+"""How many requests may be in flight: all that the user allows, and fewer on a thin link. Pure.
 
-Requests share the link. On a thin one each takes longer the more there are, until all of them time out together.
+Pages that arrive at the same time share the link. On a thin one each takes longer the more there are, until all of them
+time out together.
 """
 
 import math
@@ -9,16 +10,16 @@ from collections.abc import Callable
 import attrs
 
 CROWD = 2.5
-"""With more requests in flight, a timeout says that they are too many; with fewer, it is the request's own."""
-
-AFTER_A_CUT = 0.5
-"""The part of the timeout that requests should take after a cut."""
+"""If more pages arrive at once, a timeout says that they are too many; if fewer, it is the page's own."""
 
 AT_MOST = 0.8
-"""The part of the timeout that requests should take when more are tried."""
+"""The part of the timeout in which as many pages as are in flight should arrive."""
+
+AFTER_A_CUT = 0.5
+"""The same after a timeout."""
 
 NEWS = 0.25
-"""The weight of the last success in the time that a request takes alone."""
+"""The weight of the last page in the time that a page takes alone."""
 
 
 @attrs.define(eq=False)
@@ -26,17 +27,22 @@ class Flight:
     """A request that is in flight, or was."""
 
     sent_at: float
-    began: float
+    arrives_at: float | None = None
+    """When its page began to arrive; `None` if it did not."""
+    link_time: float = 0.0
     """The time of the link at that moment."""
     alone: float = 0.0
-    """The seconds that it took of the link, if all in flight share it evenly."""
+    """The seconds in which its page would have arrived alone, if all that arrived beside it shared the link evenly."""
+    crowded: bool = False
+    """Whether it timed out since too many others arrived beside it."""
 
 
 class Congestion:
     """How many requests of a client may be in flight.
 
-    After a timeout they are half as many, and no more than the link carried in half of that time before. Then as many
-    successes as there are requests in flight allow for one more, unless that would soon be too many again.
+    As many as can arrive within the timeout, as the pages before them tell. A server that is slow to answer, and whose
+    answers come at once, is no reason for fewer. After a timeout of many together they are half as many; then as many
+    pages as are in flight allow for one more.
 
     Args:
         concurrency: The maximum.
@@ -50,53 +56,58 @@ class Congestion:
         self._now = now
         self._window = float(concurrency)
         self._cut_at = -math.inf
-        self._alone: float | None = None  # seconds that a request takes of the link
-        self._in_flight = 0
-        self._link_time = 0.0  # advances by a second for each request in flight in as many seconds as there are
+        self._alone = 0.0
+        self._arriving = 0
+        # A clock that is slower by as much as pages are arriving. What it advances meanwhile, a page takes of the link.
+        self._link_time = 0.0
         self._read_at = 0.0
 
     @property
     def allowed(self) -> int:
         """How many requests may be in flight now."""
-        return int(self._window)
+        # With one at a time, nobody would find out that two arrive as fast as one.
+        return int(min(self._window, max(2.0, self._carried_within(AT_MOST))))
 
     def begin(self) -> Flight:
         """Record that a request is sent."""
-        began = self._read_link_time()
-        self._in_flight += 1
-        return Flight(self._now(), began)
+        return Flight(self._now())
+
+    def arrive(self, flight: Flight) -> None:
+        """Record that the answer to a request begins to arrive."""
+        if flight.arrives_at is None:
+            flight.arrives_at, flight.link_time = self._now(), self._read_link_time()
+            self._arriving += 1
 
     def end(self, flight: Flight) -> None:
         """Record that a request was answered, or that it failed."""
-        flight.alone = self._read_link_time() - flight.began
-        self._in_flight -= 1
+        if flight.arrives_at is not None:
+            flight.alone = self._read_link_time() - flight.link_time
+            self._arriving -= 1
 
-    def record_success(self, flight: Flight) -> None:
-        """Allow for more if the link has carried what was in flight."""
-        news = flight.alone
-        self._alone = news if self._alone is None else self._alone + NEWS * (news - self._alone)
-        if self._window < self._concurrency and self._window + 1 <= self._most(AT_MOST):
-            self._window = min(self._concurrency, self._window + 1 / self._window)
+    def record_page(self, flight: Flight) -> None:
+        """Learn from a page that has arrived."""
+        self._alone = self._alone + NEWS * (flight.alone - self._alone) if self._alone else flight.alone
+        self._window = min(self._concurrency, self._window + 1 / self._window)
 
-    def record_timeout(self, flight: Flight) -> bool:
-        """Allow for fewer if there were many. Return whether there were: then another try alone may succeed."""
-        seconds = self._now() - flight.sent_at
-        if seconds <= CROWD * flight.alone:
-            return False
+    def record_timeout(self, flight: Flight) -> None:
+        """Allow for fewer if there were many."""
+        now = self._now()
+        if flight.arrives_at is None or now - flight.arrives_at <= CROWD * flight.alone:
+            return
+        flight.crowded = True
         # What was sent before the last cut says the same once more.
         if flight.sent_at >= self._cut_at:
-            in_flight = seconds / flight.alone
-            self._window = max(1.0, min(self._window / 2, in_flight / 2, self._most(AFTER_A_CUT)))
-            self._cut_at = self._now()
-        return True
+            arriving = (now - flight.arrives_at) / flight.alone
+            self._window = max(1.0, min(self._window / 2, arriving / 2, self._carried_within(AFTER_A_CUT)))
+            self._cut_at = now
 
-    def _most(self, part: float) -> float:
-        """Return how many requests the link carries in a part of the timeout."""
+    def _carried_within(self, part: float) -> float:
+        """Return how many pages the link carries in a part of the timeout."""
         return part * self._timeout / self._alone if self._alone else math.inf
 
     def _read_link_time(self) -> float:
         now = self._now()
-        if self._in_flight:
-            self._link_time += (now - self._read_at) / self._in_flight
+        if self._arriving:
+            self._link_time += (now - self._read_at) / self._arriving
         self._read_at = now
         return self._link_time

@@ -108,8 +108,6 @@ class Recorder:
         """Whose account the client lists: named in errors, attempts and the log."""
         self._fields = {"host": host, "client": next(_numbers), "label": label}
         self.stats: ClientStats = ClientStats()
-        self.answers = 0
-        """How many responses have begun to arrive."""
 
     def name(self, error: E) -> E:
         """Let the error say whose account failed, unless it is that of another client, and return it."""
@@ -126,10 +124,6 @@ class Recorder:
         self._add(requests=1, reconnects=1)
         text = f"an idle connection was dead; the page at offset {request.offset} was asked for again on a new one"
         self.log(logging.DEBUG, text, offset=request.offset)
-
-    def record_answer(self) -> None:
-        """Count a response that begins to arrive."""
-        self.answers += 1
 
     def record_body(self, size: int) -> None:
         """Count the bytes of a body."""

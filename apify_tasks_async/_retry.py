@@ -8,11 +8,13 @@ from apify_tasks_async import errors
 from apify_tasks_async._arguments import check_integer, check_number, validator
 from apify_tasks_async._batch import TaskReader
 from apify_tasks_async._clock import Clock
+from apify_tasks_async._congestion import Flight
 from apify_tasks_async._limiter import Limiter
 from apify_tasks_async._outage import Ticket, is_answer, is_shared
 from apify_tasks_async._page import Page, PageRequest
 from apify_tasks_async._patience import explain_timeout, full_time
 from apify_tasks_async._recorder import Recorder
+from apify_tasks_async._refusal import Response
 from apify_tasks_async._response import read_response
 from apify_tasks_async._secret import Redactor
 from apify_tasks_async._transport import Transport
@@ -39,8 +41,8 @@ class RetryPolicy:
     attempts: int = attrs.field(default=5, validator=validator(check_integer, minimum=1))
     """The maximum number of attempts at one request, the first included: at least 1.
 
-    A 429 means later, so it spends none, nor the budget: the `deadline` bounds it. Nor does a timeout among three or
-    more requests that share the link. With 1, nothing is tried again.
+    A 429 means later, so it spends none, nor the budget: the `deadline` bounds it. Nor does a timeout of three or
+    more pages that arrive together. With 1, nothing is tried again.
     """
 
     base_delay: float = attrs.field(default=0.5, validator=validator(check_number, minimum=0))
@@ -154,7 +156,8 @@ class RetryLoop:
                 if not (refusals and self._limiter.pace.refusals_in_a_row):
                     deadline += waited
                 sent_at = self._clock.now()
-                result, in_a_crowd = await self._fly(request, number, spent + crowded + 1, deadline)
+                flight = self._limiter.congestion.begin()
+                result = await self._attempt(request, flight, number, spent + crowded + 1, deadline)
             ended_at = self._clock.now()
             delay: float | None
             if not isinstance(result, Page) and await self._stands_back(result, ticket):
@@ -163,9 +166,9 @@ class RetryLoop:
             elif isinstance(result, errors.RateLimitedError):
                 refusals += 1
                 delay = self._delay_after_refusal(result, refusals, deadline, sent_at)
-            elif in_a_crowd is not None:
+            elif flight.crowded and not isinstance(result, Page):
                 crowded += 1
-                delay = self._delay_in_a_crowd(in_a_crowd, deadline, ticket)
+                delay = self._delay_in_a_crowd(result, deadline, ticket)
             else:
                 spent += 1
                 delay = self._delay_after(result, spent, deadline, sent_at, ticket)
@@ -174,23 +177,6 @@ class RetryLoop:
                 self._limiter.outage.give_up(ticket)
                 return result
             await self._clock.sleep(delay)
-
-    async def _fly(
-        self, request: PageRequest, number: int, patience: int, deadline: float
-    ) -> tuple[Page | errors.ApifyTasksError, errors.RequestTimeoutError | None]:
-        """Return the result of an attempt, and whether it is a timeout that tells only of too many others beside it."""
-        congestion, answers = self._limiter.congestion, self._recorder.answers
-        flight = congestion.begin()
-        try:
-            result = await self._attempt(request, number, patience, deadline)
-        finally:
-            congestion.end(flight)
-        if isinstance(result, Page):
-            congestion.record_success(flight)
-        # If nothing has arrived meanwhile, the server is silent, and that tells nothing of the link.
-        if isinstance(result, errors.RequestTimeoutError) and self._recorder.answers > answers:
-            return result, result if congestion.record_timeout(flight) else None
-        return result, None
 
     def _unsent(self, request: PageRequest, number: int) -> errors.RequestTimeoutError:
         """Return the error of a request that found no connection; `number` is that of the attempt."""
@@ -214,12 +200,12 @@ class RetryLoop:
         return True
 
     async def _attempt(
-        self, request: PageRequest, number: int, patience: int, deadline: float
+        self, request: PageRequest, flight: Flight, number: int, patience: int, deadline: float
     ) -> Page | errors.ApifyTasksError:
         # A consumer that blocks the event loop may let the deadline pass.
         seconds = max(0.0, min(full_time(self._timeout, patience), deadline - self._clock.now()))
         self._recorder.record_request()
-        response = await self._transport.get(request, seconds)
+        response = await self._fly(request, flight, seconds)
         if isinstance(response, errors.ApifyTasksError):
             response.attempts = number
             if isinstance(response, errors.RequestTimeoutError):
@@ -231,6 +217,19 @@ class RetryLoop:
         async with self._decoding:
             await asyncio.sleep(0)
             return read_response(request, response, number, self._redactor, self._reader)
+
+    async def _fly(self, request: PageRequest, flight: Flight, seconds: float) -> Response | errors.ApifyTasksError:
+        """Send the request, and learn from how its response arrived."""
+        congestion = self._limiter.congestion
+        try:
+            response = await self._transport.get(request, seconds, lambda: congestion.arrive(flight))
+        finally:
+            congestion.end(flight)
+        if isinstance(response, errors.RequestTimeoutError):
+            congestion.record_timeout(flight)
+        elif isinstance(response, Response) and response.status == 200:
+            congestion.record_page(flight)
+        return response
 
     def _delay_after_outage(self, result: errors.ApifyTasksError, ticket: Ticket) -> float | None:
         """Return the seconds to wait before a request that stood back is sent again; `None` if it is hopeless."""

@@ -1,7 +1,7 @@
 """One request over aiohttp."""
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import aiohttp
 from yarl import URL
@@ -59,17 +59,23 @@ class Transport:
     def __repr__(self) -> str:
         return f"Transport({str(self._url)!r})"
 
-    async def get(self, request: PageRequest, timeout: float) -> Response | ApifyTasksError:  # noqa: ASYNC109 - named in the error
+    async def get(
+        self,
+        request: PageRequest,
+        timeout: float,  # noqa: ASYNC109 - named in the error
+        on_arrival: Callable[[], None] = lambda: None,
+    ) -> Response | ApifyTasksError:
         """Send the request; return the complete response, whatever its status, or the error if none arrived.
 
         Args:
             request: The request.
             timeout: Seconds for all of it. The error of a timeout says how many they were.
+            on_arrival: Called when a response begins to arrive; perhaps again, if the request is sent again.
         """
         timer = asyncio.timeout(timeout)
         try:
             async with timer:
-                return await self._get(request, timer)
+                return await self._get(request, timer, on_arrival)
         except (aiohttp.ClientError, OSError, RuntimeError, ValueError, DisconnectedError) as error:
             # Returned, not raised here: aiohttp's exceptions contain the request's headers, and so the token. They
             # must be neither the cause nor the context of ours.
@@ -97,7 +103,9 @@ class Transport:
         """Close the session if it is our own. The connections are closed before it waits for anything."""
         await self._session.close()
 
-    async def _get(self, request: PageRequest, timer: asyncio.Timeout) -> Response | ApifyTasksError:
+    async def _get(
+        self, request: PageRequest, timer: asyncio.Timeout, on_arrival: Callable[[], None]
+    ) -> Response | ApifyTasksError:
         """Send the request, and once more if an old connection may be at fault: that proves nothing of the server."""
         while True:
             session = self._session.opened()
@@ -106,7 +114,7 @@ class Transport:
                 return ConfigurationError(problem, **request.where())
             exchange = self._session.begin()
             try:
-                response = await self._exchange(request, timer, session, exchange)
+                response = await self._exchange(request, timer, session, exchange, on_arrival)
             except (aiohttp.ClientOSError, aiohttp.ServerDisconnectedError, DisconnectedError):
                 if not exchange.is_inconclusive:
                     raise
@@ -117,7 +125,12 @@ class Transport:
             self._recorder.record_reconnect(request)
 
     async def _exchange(
-        self, request: PageRequest, timer: asyncio.Timeout, session: aiohttp.ClientSession, exchange: Exchange
+        self,
+        request: PageRequest,
+        timer: asyncio.Timeout,
+        session: aiohttp.ClientSession,
+        exchange: Exchange,
+        on_arrival: Callable[[], None],
     ) -> Response | ApifyTasksError:
         headers: dict[str, str | Secret] = dict(self._headers)
         options = exchange.options()
@@ -141,7 +154,7 @@ class Transport:
             **options,
         ) as response:
             exchange.answer()
-            self._recorder.record_answer()
+            on_arrival()
             if response.status != 200:
                 body = await self._read_error(response, timer)
                 whole = body is not None

@@ -95,9 +95,9 @@ class TasksClient:
             `pydantic.SecretStr`. By default, the environment variable `APIFY_TOKEN`.
         base_url: The URL of the API, without `/v2`. By default, `APIFY_API_BASE_URL`, else https://api.apify.com.
         session: An aiohttp session to borrow. It is never closed, and its own settings apply.
-        concurrency: The maximum number of pages in flight, of all walks together. After timeouts on a thin link, fewer
-            are in flight. If the first walk may take several pages, it opens as many connections with its first request
-            (https only, and not in a borrowed session).
+        concurrency: The maximum number of pages in flight, of all walks together. On a thin link, only as
+            many are in flight as can arrive within `timeout`. If the first walk may take several pages, it opens as
+            many connections with its first request (https only, and not in a borrowed session).
         rate_limit: The maximum number of requests in any second. If the server's `X-RateLimit-Limit` is lower, it
             applies. 0.5: one request in two seconds; 1.875: two in 1.07 seconds. `None`: no limit until the server
             refuses a request. After a refusal, requests are evenly spaced; each further one cuts the rate by a quarter,

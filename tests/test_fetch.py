@@ -60,7 +60,7 @@ class Server:
         self._answer = answer
         self.requests: list[tuple[float, int]] = []
 
-    async def get(self, request: PageRequest, _: float) -> Response:
+    async def get(self, request: PageRequest, *_: object) -> Response:
         """Return the answer to a request that has the number of the page for its offset."""
         self.requests.append((self._time.now, request.offset))
         await self._time.sleep(0.1)

@@ -309,7 +309,7 @@ class Bench:
         self._takes = takes
         self._script: Iterator[Response | ApifyTasksError | BaseException] = iter(())
 
-    async def get(self, request: PageRequest, timeout: float) -> Response | ApifyTasksError:  # noqa: ASYNC109 - as Transport
+    async def get(self, request: PageRequest, timeout: float, _: object) -> Response | ApifyTasksError:  # noqa: ASYNC109 - as Transport
         """Be the transport: return the next result of the script."""
         assert REQUEST is request
         assert self.limiter.inside
