@@ -124,6 +124,8 @@ def normalise_base_url(base_url: Any, *, allow_insecure: bool) -> URL:
         # The reason may repeat the host, with the password before it.
         reason = f"; {error}" if base_url.isprintable() and "@" not in base_url else ""
         raise ConfigurationError(f"base_url is not a usable URL: {shown_url(base_url)}{reason}") from None
+    if not base_url.strip().isprintable():  # yarl dropped some of them, so another host would be asked.
+        raise ConfigurationError(f"base_url must not contain control characters, got {shown_url(base_url)}")
     if url.user is not None or url.password is not None:
         raise ConfigurationError("base_url must not contain a user or a password; the token is enough")
     if url.scheme not in ("http", "https") or not re.fullmatch(r"[\w.:%-]+", host, re.ASCII):

@@ -22,6 +22,13 @@ def one_line(text: str, maximum: int = 300) -> str:
     return line if len(line) <= maximum else f"{line[:maximum]}..."
 
 
+def escape(text: str) -> str:
+    """Return the text with its control characters, and all that is invisible, as Python writes them."""
+    if text.isprintable():
+        return text
+    return "".join(char if char.isprintable() else char.encode("unicode_escape").decode() for char in text)
+
+
 def describe_body(headers: Mapping[str, str], body: bytes) -> str:
     """Return the type of an unexpected body, and the text that a reader of it would see first."""
     if not body:

@@ -9,6 +9,7 @@ import aiohttp
 from aiohttp.http import HttpProcessingError
 
 from apify_tasks_async import errors
+from apify_tasks_async._excerpt import escape
 from apify_tasks_async._page import PageRequest
 from apify_tasks_async._secret import Redactor
 
@@ -136,7 +137,7 @@ def reason_of(error: BaseException) -> str:
             text = cause.message
         case _:
             text = str(error)
-    return " ".join(text.split()) or type(error).__name__
+    return escape(" ".join(text.split())) or type(error).__name__
 
 
 def host_of(host: str) -> str:

@@ -41,7 +41,8 @@ MOST = 10_000.0
 MEMORY = 30.0
 """Seconds for which requests are remembered: a refusal may come that late."""
 
-_NUMBER = re.compile(r"\s*(\d{1,9})", re.ASCII)
+_NUMBER = re.compile(r"\s*(\d{1,9})(\.\d{0,9})?\s*($|;|,\s)", re.ASCII)
+"""A plain number, perhaps with parameters or further limits after it. The 1 of `1e9` or `1,000` is none."""
 
 
 class Pace:

@@ -308,6 +308,7 @@ def test_insecure_base_urls(base_url: str, expected: str) -> None:
 
 NO_HOST = "base_url must begin with https:// and a host name, got "
 NO_USER = "base_url must not contain a user or a password; the token is enough"
+NO_CONTROL = "base_url must not contain control characters, got "
 NO_QUERY = "base_url must have neither query nor fragment, got "
 UNUSABLE = "base_url is not a usable URL: "
 
@@ -326,6 +327,12 @@ UNUSABLE = "base_url is not a usable URL: "
         ("file:///etc/passwd", f"{NO_HOST}'file:///etc/passwd'"),
         ("https://api.apify.com ", f"{NO_HOST}'https://api.apify.com '"),
         ("https://api apify.com", f"{NO_HOST}'https://api apify.com'"),
+        ("https://api.ap\tify.com", f"{NO_CONTROL}'https://api.ap\\tify.com'"),
+        ("https://api.apify.com\n.example", f"{NO_CONTROL}'https://api.apify.com\\n.example'"),
+        ("\x01https://api.apify.com", f"{NO_CONTROL}'\\x01https://api.apify.com'"),
+        ("https://api.apify.com/\x1b[31m", f"{NO_CONTROL}'https://api.apify.com/\\x1b[31m'"),
+        ("https://api.apify.com/\u202ea", f"{NO_CONTROL}'https://api.apify.com/\\u202ea'"),
+        (f"https://\x00:{SECRET}@api.apify.com", f"{NO_CONTROL}'https://...@api.apify.com'"),
         (f"https://{SECRET}@api.apify.com", NO_USER),
         (f"https://user:{SECRET}@api.apify.com", NO_USER),
         (f"https://:{SECRET}@api.apify.com", NO_USER),

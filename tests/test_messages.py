@@ -1,6 +1,10 @@
 """Who is at fault, what came instead, and what to do about it, as an operator reads it at night."""
 
+import os
+import subprocess
+import sys
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -189,3 +193,48 @@ def test_any_line(text: str, maximum: int) -> None:
     line = one_line(text, maximum)
     assert line.isprintable()
     assert len(line) <= maximum + len("...")
+
+
+GARBLED = r"""
+import asyncio
+import sys
+from apify_tasks_async import ApifyTasksError, RetryPolicy, TasksClient
+from helpers.raw_server import RawServer, raw
+
+HEAD = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
+
+
+async def main():
+    for size in (b"\x1b[31mzz", b"\xed\xa0\x80", b"\xe2\x80\xae1", b"5;\x1b]0;x\x07\r\nabcde\r\n\x1b"):
+        async with (
+            RawServer(raw(HEAD + size + b"\r\n")) as server,
+            TasksClient("a-token", base_url=server.url, retry=RetryPolicy(attempts=1)) as client,
+        ):
+            try:
+                await client.count()
+            except ApifyTasksError as error:
+                print(ascii(str(error).partition(" (offset")[0].partition(": ")[2]), str(error).isprintable())
+
+
+asyncio.run(main())
+"""
+
+
+def test_garbled_chunk_sizes_without_extensions() -> None:
+    """Control characters and halves of surrogate pairs are escaped, which aiohttp's own parser in Python quotes."""
+    folder = str(Path(__file__).parent)
+    path = os.pathsep.join(filter(None, [folder, os.environ.get("PYTHONPATH")]))
+    done = subprocess.run(
+        (sys.executable, "-c", GARBLED),
+        env=os.environ | {"AIOHTTP_NO_EXTENSIONS": "1", "PYTHONPATH": path},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert "" == done.stderr
+    assert [
+        r"'\\x1b[31mzz' True",
+        r"'\\udced\\udca0\\udc80' True",
+        r"'\\udce2\\udc80\\udcae1' True",
+        r"'\\x1b' True",
+    ] == done.stdout.splitlines()
