@@ -4,6 +4,7 @@ https://docs.apify.com/api/v2/actor-tasks-get
 """
 
 from collections.abc import Callable, Sequence
+from datetime import datetime
 from typing import Any, cast
 
 import attrs
@@ -13,8 +14,41 @@ from apify_tasks_async.models import Bookmark, Task, TaskPage
 
 PATH = "/v2/actor-tasks"
 
-Entry = Task | InvalidTaskError
-"""A list entry: a task, or the error that makes it invalid."""
+
+@attrs.frozen(eq=False, repr=False)
+class InvalidItem:
+    """An item that is not a task as documented.
+
+    Its error is built when it is used, since that masks the whole item: a page may have a thousand of them.
+    """
+
+    task_id: str | None
+    """The item's `id`, if it has one."""
+
+    created_at: datetime | None
+    """The item's `createdAt`, if it can be read."""
+
+    _describe: Callable[[], str]
+    _build: Callable[[], InvalidTaskError]
+
+    @property
+    def problem(self) -> str:
+        """The problem of the error."""
+        return self._describe()
+
+    @property
+    def error(self) -> InvalidTaskError:
+        """The error: the same one each time."""
+        return self._build()
+
+    @property
+    def raw(self) -> Any:
+        """The document of the item, masked."""
+        return self.error.raw
+
+
+Entry = Task | InvalidItem
+"""A list entry: a task, or an item that is none."""
 
 
 @attrs.frozen

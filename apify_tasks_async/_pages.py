@@ -12,7 +12,7 @@ from apify_tasks_async._collector import Collector
 from apify_tasks_async._fetch import Fetcher, wait_for
 from apify_tasks_async._lookback import Lookback
 from apify_tasks_async._outcome import unwrap
-from apify_tasks_async._page import Page
+from apify_tasks_async._page import InvalidItem, Page
 from apify_tasks_async._walk import News, Walk
 from apify_tasks_async._window import Window
 from apify_tasks_async.errors import ApifyTasksError, InvalidTaskError, RequestTimeoutError
@@ -183,9 +183,7 @@ class PageIterator(Pages):
             if isinstance(entry, Task):
                 tasks.append(entry)
             else:
-                # A page from the other end of the list counts its offsets from there.
-                entry.offset, entry.desc = place, self._walk.desc
-                self._handle(entry, self._bookmark_after(news, number + 1))
+                self._handle(entry, place, self._bookmark_after(news, number + 1))
                 if self._failure is not None:
                     break
             bookmark = self._bookmark_after(news, number + 1)
@@ -194,14 +192,17 @@ class PageIterator(Pages):
     def _bookmark_after(self, news: News, count: int) -> Bookmark | None:
         return news.bookmark_after(count) if self._lookback is None else self._lookback.bookmark
 
-    def _handle(self, error: InvalidTaskError, bookmark: Bookmark | None) -> None:
+    def _handle(self, item: InvalidItem, place: int, bookmark: Bookmark | None) -> None:
         """Do as `on_invalid` says. An error that is to be raised in the place of the item becomes the failure."""
         self._fetcher.recorder.record_delivery(tasks=0, invalid=1)
-        self._fetcher.recorder.name(error)
-        if self._on_invalid == "raise":
+        if self._on_invalid == "skip":
+            self._fetcher.recorder.log(logging.WARNING, f"left out: {item.problem}", offset=place)
+            return
+        error = self._fetcher.recorder.name(item.error)
+        # A page from the other end of the list counts its offsets from there.
+        error.offset, error.desc = place, self._walk.desc
+        if isinstance(self._on_invalid, str):  # "raise"
             self._failure = error, bookmark
-        elif isinstance(self._on_invalid, str):  # "skip"
-            self._fetcher.recorder.log(logging.WARNING, f"left out: {error.problem}", offset=error.offset)
         else:
             try:
                 self._on_invalid(error)

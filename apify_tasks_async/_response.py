@@ -5,7 +5,7 @@ https://docs.apify.com/api/v2/actor-tasks-get
 
 from collections.abc import Iterable
 from datetime import UTC, datetime
-from functools import partial
+from functools import cache, partial
 from typing import Any, cast
 
 from apify_tasks_async import errors
@@ -13,7 +13,7 @@ from apify_tasks_async._batch import TaskReader
 from apify_tasks_async._convert import InvalidDocumentError, NotJsonError, converter
 from apify_tasks_async._envelope import Envelope, read_envelope
 from apify_tasks_async._excerpt import describe_body, one_line
-from apify_tasks_async._page import Entry, Page, PageRequest
+from apify_tasks_async._page import Entry, InvalidItem, Page, PageRequest
 from apify_tasks_async._parts import UnreadableItem
 from apify_tasks_async._refusal import Response, read_refusal
 from apify_tasks_async._secret import Redactor
@@ -97,10 +97,7 @@ def _read_entries(
             entries.append(_read_task(item))
         except InvalidDocumentError as invalid:
             where = request.where() | {"offset": request.offset + index, "attempts": attempts}
-            raw = item.document if isinstance(item, UnreadableItem) else item
-            error = _invalid_task(raw, invalid.lines, origin, where)
-            redactor.redact_error(error)
-            entries.append(error)
+            entries.append(_invalid_item(item, invalid.lines, origin, where, redactor))
     return entries
 
 
@@ -110,19 +107,29 @@ def _read_task(item: Any) -> Task:
     return converter.structure(item, Task)
 
 
-def _invalid_task(raw: Any, problems: Iterable[str], origin: str, where: dict[str, Any]) -> errors.InvalidTaskError:
-    problems = tuple(map(one_line, problems))
+def _invalid_item(
+    item: Any, problems: Iterable[str], origin: str, where: dict[str, Any], redactor: Redactor
+) -> InvalidItem:
+    raw = item.document if isinstance(item, UnreadableItem) else item
     fields = raw if isinstance(raw, dict) else {}
-    task_id = fields["id"] if isinstance(fields.get("id"), str) else None
-    name = "a task without id" if task_id is None else f"task {one_line(task_id)!r}"
-    return errors.InvalidTaskError(
-        one_line(f"{name} from {origin} is not as documented: {'; '.join(problems)}"),
-        task_id=task_id,
-        created_at=_created_at(fields),
-        problems=problems,
-        raw=raw,
-        **where,
-    )
+    task_id = redactor.redact(fields["id"]) if isinstance(fields.get("id"), str) else None
+    created_at = _created_at(fields)
+
+    def describe() -> str:
+        name = "a task without id" if task_id is None else f"task {one_line(task_id)!r}"
+        problem = f"{name} from {origin} is not as documented: {'; '.join(map(one_line, problems))}"
+        return redactor.redact(one_line(problem))
+
+    @cache
+    def build() -> errors.InvalidTaskError:
+        lines = map(one_line, problems)
+        error = errors.InvalidTaskError(
+            describe(), task_id=task_id, created_at=created_at, problems=tuple(lines), raw=raw, **where
+        )
+        redactor.redact_error(error)
+        return error
+
+    return InvalidItem(task_id, created_at, describe, build)
 
 
 def _created_at(fields: dict[str, Any]) -> datetime | None:

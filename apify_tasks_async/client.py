@@ -44,7 +44,7 @@ from apify_tasks_async._limiter import Limiter
 from apify_tasks_async._lookback import Lookback
 from apify_tasks_async._outcome import unwrap
 from apify_tasks_async._pace import Pace
-from apify_tasks_async._page import Page, PageRequest
+from apify_tasks_async._page import InvalidItem, Page, PageRequest
 from apify_tasks_async._pages import OnInvalid, PageIterator
 from apify_tasks_async._proxy import read_proxy
 from apify_tasks_async._recorder import Attempt, ClientStats, Recorder
@@ -270,11 +270,11 @@ class TasksClient:
         return unwrap(self._whole_page(unwrap(await self._fetcher.fetch(PageRequest(offset, limit, desc)))))
 
     def _whole_page(self, page: Page) -> TaskPage | InvalidTaskError:
-        invalid = [entry for entry in page.entries if isinstance(entry, InvalidTaskError)]
+        invalid = [entry for entry in page.entries if isinstance(entry, InvalidItem)]
         tasks = [] if invalid else cast("Sequence[Task]", page.entries)
         self._recorder.record_delivery(tasks=len(tasks), invalid=len(invalid))
         if invalid:
-            return self._recorder.name(invalid[0])
+            return self._recorder.name(invalid[0].error)
         return page.deliver(tasks, offset=page.offset, desc=page.desc, bookmark=page_bookmark(page))
 
     async def count(self) -> int:

@@ -11,7 +11,7 @@ from helpers.support import client_of
 
 from apify_tasks_async import InvalidResponseError, InvalidTaskError, RetryPolicy, Task
 from apify_tasks_async._batch import TaskReader
-from apify_tasks_async._page import Page, PageRequest
+from apify_tasks_async._page import InvalidItem, Page, PageRequest
 from apify_tasks_async._refusal import Response
 from apify_tasks_async._response import read_response
 from apify_tasks_async._secret import Redactor
@@ -58,9 +58,10 @@ def test_value_that_cannot_be_read(value: str, reason: str, name: str) -> None:
     """The other items are tasks. The error names the field, and holds the others: a walk finds its place by them."""
     page = read(page_of(GOOD, item_with(name, value), GOOD))
     assert isinstance(page, Page)
-    first, error, last = page.entries
+    first, item, last = page.entries
     assert {Task} == {type(first), type(last)}
-    assert isinstance(error, InvalidTaskError)
+    assert isinstance(item, InvalidItem)
+    error = item.error
     [problem] = error.problems
     assert problem.startswith(f"{name}: cannot be read: {reason}")
     assert ("zdc3Pyhyz3m8vjDeM", 1, 1) == (error.task_id, error.offset, error.attempts)
@@ -71,14 +72,15 @@ def test_value_that_cannot_be_read(value: str, reason: str, name: str) -> None:
 
 def test_key_that_cannot_be_read() -> None:
     """Without a `createdAt` that can be read, the error has none."""
-    [error] = read(page_of(item_with("createdAt", "1e400"))).entries
-    assert error.created_at is None
+    [item] = read(page_of(item_with("createdAt", "1e400"))).entries
+    assert item.created_at is None
 
 
 @pytest.mark.parametrize("item", ["1e400", "[1e400]", '{"\xff": 1}'])
 def test_item_that_cannot_be_read(item: str) -> None:
     """An item that is no object, or whose names cannot be read, is lost as a whole."""
-    error, task = read(page_of(item, GOOD)).entries
+    invalid, task = read(page_of(item, GOOD)).entries
+    error = invalid.error
     assert (None, None, None) == (error.raw, error.task_id, error.created_at)
     assert error.problems[0].startswith("cannot be read: ")
     assert "good" == task.id
@@ -86,8 +88,8 @@ def test_item_that_cannot_be_read(item: str) -> None:
 
 def test_token_beside_it() -> None:
     """A token in such an item is hidden."""
-    [error] = read(page_of(item_with("new", "1e400").replace("zdc3Pyhyz3m8vjDeM", TOKEN))).entries
-    assert TOKEN not in repr(vars(error))
+    [item] = read(page_of(item_with("new", "1e400").replace("zdc3Pyhyz3m8vjDeM", TOKEN))).entries
+    assert TOKEN not in f"{item.task_id} {item.problem} {vars(item.error)}"
 
 
 def test_half_surrogate_beside_it() -> None:
@@ -121,9 +123,9 @@ def test_pages_that_cannot_be_read(body: bytes) -> None:
 @pytest.mark.parametrize("name", ["createdAt", "modifiedAt"])
 def test_moments_that_python_does_not_have(moment: str, name: str) -> None:
     """A leap second, or a year beyond Python's, costs one item."""
-    task, error = read(page_of(GOOD, item_with(name, json.dumps(moment)))).entries
+    task, item = read(page_of(GOOD, item_with(name, json.dumps(moment)))).entries
     assert "good" == task.id
-    assert (f"{name}: expected an RFC 3339 time, got '{moment}'",) == error.problems
+    assert (f"{name}: expected an RFC 3339 time, got '{moment}'",) == item.error.problems
 
 
 def test_name_that_is_there_twice() -> None:

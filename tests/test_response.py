@@ -3,6 +3,7 @@
 import json
 import random
 from collections.abc import Mapping
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 from typing import Any
@@ -18,12 +19,14 @@ from helpers.documents import (
     task_document,
     task_documents,
 )
+from helpers.raw_server import RawServer, message
+from helpers.support import client_of
 from hypothesis import given
 from hypothesis import strategies as st
 
 from apify_tasks_async import Task, converter
 from apify_tasks_async._batch import TaskReader
-from apify_tasks_async._page import Page, PageRequest
+from apify_tasks_async._page import InvalidItem, Page, PageRequest
 from apify_tasks_async._refusal import Response, parse_retry_after
 from apify_tasks_async._response import read_response
 from apify_tasks_async._secret import Redactor
@@ -67,7 +70,7 @@ def facts(page: Page) -> tuple[Any, ...]:
 
 def invalid(page: Page) -> list[InvalidTaskError]:
     """Return the errors among the entries of a page."""
-    return [entry for entry in page.entries if isinstance(entry, InvalidTaskError)]
+    return [entry.error for entry in page.entries if isinstance(entry, InvalidItem)]
 
 
 def refused(
@@ -447,8 +450,11 @@ def test_invalid_item_keeps_its_place(
 ) -> None:
     """An item that is no task is an error at its place, with all that is known of it; the others are unharmed."""
     page = read(page_document(task_document(id="first"), raw, task_document(id="last"), offset=2000, desc=True))
-    first, error, last = page.entries
+    first, item, last = page.entries
+    assert isinstance(item, InvalidItem)
+    error = item.error
 
+    assert (problem, task_id, created_at, raw) == (item.problem, item.task_id, item.created_at, item.raw)
     assert ("first", "last") == (getattr(first, "id", None), getattr(last, "id", None))
     assert [error] == invalid(page)
     assert isinstance(error, InvalidTaskError)
@@ -487,8 +493,8 @@ def test_every_item_is_a_task_or_an_error_at_its_place(items: list[Any], offset:
         if isinstance(item, Task):
             assert raw == converter.unstructure(item)
         else:
-            assert (place, raw) == (item.offset, item.raw)
-            assert str(item).isprintable()
+            assert (place, raw) == (item.error.offset, item.raw)
+            assert str(item.error).isprintable()
 
 
 def mutate(document: Any, value: Any, generator: random.Random) -> Any:
@@ -625,3 +631,28 @@ def test_retry_after_never_raises(value: str | None, now: datetime) -> None:
 def test_retry_after_by_seconds_and_by_date_agree(seconds: int) -> None:
     """A date is the same wait as the seconds until then."""
     assert seconds == parse_retry_after(str(seconds), NOW) == parse_retry_after(dated(seconds), NOW)
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize(
+    ("on_invalid", "built"), [("skip", 0), ("raise", 1), (lambda _: None, 20)], ids=["skip", "raise", "call"]
+)
+async def test_errors_are_built_when_they_are_used(
+    on_invalid: Any, built: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of a page of invalid items, the errors that nobody sees are not built: each masks a whole item."""
+    errors: list[InvalidTaskError] = []
+
+    class CountedError(InvalidTaskError):
+        def __init__(self, *arguments: Any, **options: Any) -> None:
+            super().__init__(*arguments, **options)
+            errors.append(self)
+
+    monkeypatch.setattr("apify_tasks_async.errors.InvalidTaskError", CountedError)
+    body = json.dumps(page_document(*({"id": f"x{number}"} for number in range(20)), total=20)).encode()
+    async with RawServer(message(body)) as server, client_of(server) as client:
+        with suppress(CountedError):
+            assert [] == await client.all_tasks(on_invalid=on_invalid)
+        with suppress(CountedError):
+            await client.list_tasks()
+        assert built + 1 == len(errors)

@@ -37,7 +37,7 @@ from apify_tasks_async import (
     iter_tasks,
 )
 from apify_tasks_async._batch import TaskReader
-from apify_tasks_async._page import PageRequest
+from apify_tasks_async._page import InvalidItem, PageRequest
 from apify_tasks_async._refusal import Response
 from apify_tasks_async._response import read_response
 from apify_tasks_async._secret import Redactor, Secret, as_header
@@ -284,7 +284,10 @@ def test_spellings(status: int, body: str, escapes: list[str], token: str) -> No
     written = spelled(token, escapes) if body.startswith("{") else token
     response = Response(status, {"Server": token, "Via": f"1.1 {token}"}, body.replace("HERE", written).encode())
     result = read_response(PageRequest(0, 1000, desc=False), response, 1, Redactor(token), TaskReader())
-    errors = [result] if isinstance(result, ApifyTasksError) else result.entries
+    items = [] if isinstance(result, ApifyTasksError) else result.entries
+    errors = [item.error for item in items if isinstance(item, InvalidItem)] if items else [result]
+    assert errors
+    assert [] == [leak for item in items for leak in leaks(item, SECRET)]
     for error in errors:
         assert isinstance(error, ApifyTasksError)
         assert [] == leaks(error, SECRET)

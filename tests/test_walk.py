@@ -917,7 +917,7 @@ def test_an_invalid_item_with_an_id_is_known_by_it() -> None:
 
 def test_a_page_without_any_readable_time_does_not_stop_a_default_walk() -> None:
     """It passes as it is."""
-    items = [invalid(place) for place in range(6)]
+    items: list[Any] = [invalid(place) for place in range(6)]
     reader = Reader(Walk(page_size=4))
     reader.finish(answer_from(items))
     assert items == reader.entries
