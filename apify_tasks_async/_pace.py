@@ -5,8 +5,10 @@ clock. For a limit with a fraction it is the time of a whole number: 2 in 1.07 s
 bucket does not promise that: its burst comes on top of what drips in the same second.
 
 The server may accept less: since its limiter spaces requests, or since other processes use the same account. Only its
-refusals tell. The first one gives a guess, the rate at which requests were sent just then. From then on they are evenly
-spaced; each further refusal cuts the rate by a factor, and it rises slowly while none comes.
+refusals tell. After the first one every process starts over slowly, whatever it sent before, and doubles its rate until
+it is refused again. So processes that share an account reach their shares at about the same rate. From then on each
+refusal cuts the rate. It comes back to a little below the rate that was refused, stays there, and then grows faster and
+faster, as the window of TCP does with CUBIC: so the share of a process that is done is soon taken.
 """
 
 import math
@@ -20,14 +22,29 @@ WINDOW = 1.04
 GRACE = 0.1
 """Seconds after a cut in which requests are sent that cannot cut again: those of a full second are refused in a row."""
 
+FIRST = 4.0
+"""Requests per second, after the first refusal."""
+
+DOUBLING = 0.35
+"""Seconds in which the rate doubles after the first refusal, until the next one."""
+
+OVERSHOOT = 1.8
+"""How many times the requests of the last second the rate may be while it doubles: the last second began slower."""
+
 CUT = 0.75
-"""The factor of the learned rate at each further refusal."""
+"""The factor of the rate at each further refusal."""
 
-RISE = 0.075
-"""How much the square root of the learned rate rises in a second."""
+PLATEAU = 0.95
+"""The factor of the rate that was refused, to which the rate comes back after a cut."""
 
-DOUBLING = 0.6
-"""Seconds in which the first guess doubles until it is refused: few requests in flight say little about the limit."""
+RECOVERY = 4.5
+"""Seconds until it is back there."""
+
+GROWTH = 1.0
+"""The part of the plateau that is added after a second more, four times as much after two seconds, and so on."""
+
+BREATHER = 0.2
+"""Seconds without requests after a refusal: more of them would be refused for the same reason."""
 
 FLOOR = 0.5
 """Requests per second that are tried even if all are refused."""
@@ -60,7 +77,11 @@ class Pace:
         self._now = now
         self._sent: deque[float] = deque()
         self._learned = math.inf
-        self._guessing = True
+        self._doubling = True
+        self._refused_at = -math.inf
+        self._plateau = self._low = self._recovered = 0.0
+        self.is_slow = False
+        """Whether the learned rate is lower than the limit."""
         self.refusals_in_a_row = 0
         """How often the rate was lowered since the server accepted a request."""
         self._slowed_at = -math.inf
@@ -112,22 +133,37 @@ class Pace:
             pause: Seconds.
         """
         self.record_pause(pause)
-        now = self._now()
         self._honours_server = True
         # What was sent before the last cut, or at once after it, says nothing about the new rate.
         if sent_at < self._slowed_at + GRACE:
             return
-        used = min(self._rate_used(sent_at), self._limit_in_force())
         if self._learned == math.inf:
-            self._learned = used
-            self._guessing = True
+            self._start_over(sent_at)
+        elif self._doubling and (self.refusals_in_a_row or sent_at < self._refused_at + WINDOW):
+            # The second that was full is not over, or others have filled it again: this rate was not tried yet.
+            self._learned = max(FLOOR, CUT * min(self._learned, FIRST))
         else:
-            # The answer may come late, when the guess has doubled on. The window tells of the time of the request.
-            rate = min(self._learned, 1.3 * used) if self._guessing else self._learned
-            self._learned = max(FLOOR, CUT * rate)
-            self._guessing = False
-        self._slowed_at = self._raised_at = now
+            self._cut(self._rate_used(sent_at))
+        self._slowed_at = self._raised_at = self._now()
+        self.record_pause(BREATHER)
         self.refusals_in_a_row += 1
+        self._compare()
+
+    def _start_over(self, sent_at: float) -> None:
+        """Learn the rate from the beginning, once the second in which a request was refused is over."""
+        self._refused_at = sent_at
+        self._doubling = True
+        self._learned = FIRST
+        first = next((sent for sent in self._sent if sent > sent_at - WINDOW), sent_at)
+        self._paused_until = max(self._paused_until, first + WINDOW)
+
+    def _cut(self, used: float) -> None:
+        bound = OVERSHOOT * used if self._doubling else max(self._low, used)
+        rate = min(self._learned, bound)
+        self._doubling = False
+        self._recovered = 0.0
+        self._plateau = max(FLOOR, PLATEAU * rate)
+        self._learned = self._low = max(FLOOR, CUT * rate)
 
     def _rate_used(self, until: float) -> float:
         """Return the requests per second that were sent in the window up to that moment, one at least."""
@@ -135,16 +171,28 @@ class Pace:
 
     def _raise(self, now: float) -> None:
         """Raise the learned rate for the time since the last request: not for a time in which nothing was tried."""
+        if self._learned == math.inf:
+            return
         if now - self._slowed_at > FORGIVEN:
             self._learned = math.inf
-        if self._learned < math.inf:
-            seconds = min(now - self._raised_at, max(WINDOW, 1 / self._learned))
-            if self._guessing:
-                raised = self._learned * 2 ** (seconds / DOUBLING)
-            else:
-                raised = (math.sqrt(self._learned) + RISE * seconds) ** 2
-            self._learned = min(raised, self._limit_in_force(), MOST)
+        else:
+            seconds = min(now - max(self._raised_at, self._paused_until), max(WINDOW, 1 / self._learned))
+            self._learned = min(self._raised(max(0.0, seconds)), self._limit_in_force(), MOST)
             self._raised_at = now
+        self._compare()
+
+    def _raised(self, seconds: float) -> float:
+        """Return the learned rate after so many seconds more."""
+        if self._doubling:
+            return self._learned * math.exp2(seconds / DOUBLING)
+        self._recovered += seconds
+        left = RECOVERY - self._recovered
+        if left > 0:
+            return self._plateau - (self._plateau - self._low) * math.pow(left / RECOVERY, 3)
+        return self._plateau * (1 + GROWTH * left * left)
+
+    def _compare(self) -> None:
+        self.is_slow = self._learned < min(self._limit_in_force(), MOST)
 
     def _limit_in_force(self) -> float:
         return min(self._limit, self._server_limit) if self._honours_server else self._limit

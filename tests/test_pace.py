@@ -2,6 +2,7 @@
 
 import itertools
 import math
+from statistics import median
 from typing import Any
 
 import pytest
@@ -9,7 +10,20 @@ from helpers.limited import simulate
 from hypothesis import given
 from hypothesis import strategies as st
 
-from apify_tasks_async._pace import CUT, FLOOR, FORGIVEN, GRACE, MOST, WINDOW, Pace
+from apify_tasks_async._pace import (
+    CUT,
+    DOUBLING,
+    FIRST,
+    FLOOR,
+    FORGIVEN,
+    GRACE,
+    GROWTH,
+    MOST,
+    PLATEAU,
+    RECOVERY,
+    WINDOW,
+    Pace,
+)
 from apify_tasks_async.testing._limiters import LIMITERS, LimiterKind
 
 
@@ -146,66 +160,95 @@ def gaps(moments: list[float]) -> list[float]:
 
 @pytest.mark.parametrize("rate", [None, 60])
 def test_after_a_refusal_requests_are_evenly_spaced(rate: float | None) -> None:
-    """The first guess is the rate of the last second. It doubles every 0.6 seconds until it is refused."""
+    """It begins anew when the second is over, slowly, whatever it sent before, and doubles until the next refusal."""
     sender = Sender(rate)
     for _ in range(20):
-        sender.now += 0.05
+        sender.now += 0.01
         sender.send()
+    slow = [sender.pace.is_slow]
     sender.pace.record_refusal(sender.now, 0)
-    first = sender.now
+    slow.append(sender.pace.is_slow)
     sender.sent.clear()
     sender.send()
+    sender.send()
 
-    assert WINDOW / 20 == pytest.approx(sender.now - first, rel=0.06)
-    sender.send_for(0.6)
-    assert 2 * 20 / WINDOW == pytest.approx(1 / gaps(sender.sent)[-1], rel=0.1)
+    assert 100.01 + WINDOW == pytest.approx(sender.sent[0])
+    assert 1 / FIRST == pytest.approx(gaps(sender.sent)[0])
+    sender.send_for(3 * DOUBLING)
+    assert [False, True] == slow
+    assert 8 * FIRST <= 1 / gaps(sender.sent)[-1] <= 16 * FIRST
 
 
 def test_each_further_refusal_cuts_the_pace() -> None:
-    """By a factor, once for what was sent together; then it rises slowly, and faster the higher it is."""
-    sender = refused_twice(40)
-    rate = CUT * 40 / WINDOW
-    sender.sent.clear()
-    sender.send()
-    sender.send()
-
-    assert 1 / rate == pytest.approx(gaps(sender.sent)[0], rel=0.05)
-    sender.pace.record_refusal(sender.now - 1, 0)
-    sender.send_for(10)
-    assert (rate**0.5 + 0.075 * 10) ** 2 == pytest.approx(1 / gaps(sender.sent)[-1], rel=0.05)
-
-
-def refused_twice(before: int) -> Sender:
-    """Return a sender that was refused twice at that many requests a second, so that it guesses no more."""
+    """The rate comes back to a little below the one that was refused, stays there, and then grows faster and faster."""
     sender = Sender(None)
-    for _ in range(before):
-        sender.now += 1 / before
-        sender.send()
-    for _ in range(2):
-        sender.pace.record_refusal(sender.now, 0)
-        sender.now += GRACE + 0.001
-        sender.pace._sent.append(sender.now)
+    sender.send()
+    sender.pace.record_refusal(sender.now, 0)
+    sender.pace.record_acceptance()
+    rate_after(sender, 2)
+    sender.pace.record_refusal(sender.now, 0)
+    plateau = PLATEAU * sender.pace._learned / CUT
+    rates = [rate_after(sender, seconds) for seconds in (0.3 * RECOVERY, 0.7 * RECOVERY, 1.5, 1.5)]
+
+    assert CUT * plateau < rates[0] < rates[1] < 1.02 * plateau
+    assert plateau == pytest.approx(rates[1], rel=0.05)
+    assert plateau * (1 + GROWTH * 1.5**2) == pytest.approx(rates[2], rel=0.2)
+    assert plateau * (1 + GROWTH * 3**2) == pytest.approx(rates[3], rel=0.2)
+
+
+def rate_after(sender: Sender, seconds: float) -> float:
+    """Return the rate at which requests are sent after so many seconds of sending."""
+    sender.send_for(seconds)
+    sender.send()
+    return 1 / gaps(sender.sent)[-1]
+
+
+def slowed() -> Sender:
+    """Return a sender that was refused twice, so that its rate doubles no more."""
+    sender = Sender(None)
+    sender.send()
+    sender.pace.record_refusal(sender.now, 0)
+    sender.pace.record_acceptance()
+    sender.send_for(2)
+    sender.pace.record_refusal(sender.now, 0)
     return sender
 
 
 def test_what_was_sent_before_a_cut_does_not_cut_again() -> None:
     """What was on its way together with a request that was refused says nothing new when it is refused as well."""
-    sender = Sender(60)
-    for _ in range(60):
-        sender.send()
+    sender = slowed()
+    sender.pace.record_acceptance()
+    refused, before = sender.now, sender.pace._learned
     for _ in range(8):
         sender.now += 0.01
-        sender.pace.record_refusal(100.0, 0)
-    sender.now = 101.2
-
-    assert 50 <= sender.send_for(1)
-    assert 1 == sender.pace.refusals_in_a_row
-    sender.pace.record_acceptance()
+        sender.pace.record_refusal(refused, 0)
+    assert before == sender.pace._learned
     assert 0 == sender.pace.refusals_in_a_row
+    sender.now += GRACE
+    sender.pace.record_refusal(sender.now, 0)
+    assert CUT * before == pytest.approx(sender.pace._learned)
+    assert 1 == sender.pace.refusals_in_a_row
+
+
+def test_a_second_that_is_not_over() -> None:
+    """Refusals at the end of the second in which the first one came do not tell of the rate that was begun with."""
+    sender = Sender(60)
+    for _ in range(20):
+        sender.send()
+    sender.now += 0.9
+    sender.send()
+    sender.pace.record_refusal(sender.now, 0)
+    sender.pace.record_acceptance()
+    sender.send_for(0.5)
+    sender.pace.record_refusal(sender.now, 0)
+    assert CUT * FIRST >= sender.pace._learned
+    sender.pace.record_acceptance()
+
+    assert 20 < rate_after(sender, 2)
 
 
 def test_a_refusal_that_comes_late() -> None:
-    """What the server refused is the rate at which requests were sent when it did, however long its answer takes."""
+    """The answers to what was sent before the last cut, however late they come, leave the pace alone."""
     sender = Sender(60)
     for _ in range(40):
         sender.now += 0.1
@@ -213,11 +256,11 @@ def test_a_refusal_that_comes_late() -> None:
     refused = sender.now
     sender.now += 20
     sender.pace.record_refusal(refused, 0)
-    sender.sent.clear()
-    sender.send()
-    sender.send()
+    before = sender.pace._learned
+    sender.now += 3
+    sender.pace.record_refusal(refused + 1, 0)
 
-    assert WINDOW / 10 == pytest.approx(gaps(sender.sent)[0], rel=0.15)
+    assert FIRST == before == sender.pace._learned
 
 
 def test_refusals_without_end() -> None:
@@ -252,13 +295,13 @@ def test_a_guess_is_bounded() -> None:
 
 def test_idle_time_does_not_raise_the_pace() -> None:
     """While nothing is sent, nothing shows that the server would take more."""
-    sender = refused_twice(20)
+    sender = slowed()
     sender.send()
     before = sender.pace._learned
     sender.now += 40
     sender.send()
 
-    assert sender.pace._learned <= before + 1
+    assert sender.pace._learned <= 1.2 * before
 
 
 SINGLE = [
@@ -274,7 +317,8 @@ def test_a_walk_learns_the_limit(kind: LimiterKind, limit: float, in_flight: int
     """A walk takes at most 1.5 times as long as one that knows the limit, and two seconds. Few requests are refused."""
     outcome = simulate(kind, limit, pages=40, in_flight=in_flight, latency=latency)
     assert max(outcome.ends) <= 1.5 * max(outcome.ideal, 40 * latency / in_flight) + 2
-    assert outcome.refused <= 16 + 1.5 * in_flight
+    most = 16 + 1.5 * in_flight
+    assert outcome.refused <= (min(most, 20) if limit >= 5 and in_flight <= 8 else most)
 
 
 @pytest.mark.parametrize("kind", LIMITERS)
@@ -282,17 +326,43 @@ def test_a_walk_learns_the_limit(kind: LimiterKind, limit: float, in_flight: int
 def test_a_walk_ends_at_every_limit(kind: LimiterKind, limit: float) -> None:
     """From 1 to 1,000 a second, a walk of 40 pages a second or more ends in a time that fits the limit."""
     outcome = simulate(kind, limit, pages=int(40 * limit**0.5), in_flight=16, rate_limit=None)
-    assert max(outcome.ends) <= 2.5 * outcome.ideal + 5
+    assert max(outcome.ends) <= 1.7 * outcome.ideal + 2
+
+
+SHARED = [
+    (2, 1.5, 0.10, 1.5),
+    (4, 1.35, 0.11, 1.6),
+    (8, 1.25, 0.11, 1.75),
+    (16, 1.25, 0.12, 1.75),
+]
+"""Processes; then at most: their time / what they must take, the share that is refused, the last done / the first."""
 
 
 @pytest.mark.parametrize("kind", [kind for kind in LIMITERS if kind != "spaced"])
+@pytest.mark.parametrize(("processes", "time", "refused", "unfair"), SHARED)
+def test_processes_share_an_account(
+    kind: LimiterKind, processes: int, time: float, refused: float, unfair: float
+) -> None:
+    """Nobody tells them how: their refusals do. All end, in about the time that the limit allows, few are refused.
+
+    The median of several runs, in which they start within 0.3 seconds. Chance makes single ones worse.
+    """
+    outcomes = [
+        simulate(kind, 60, pages=240, processes=processes, apart=0.3, seed=seed) for seed in range(3 + 8 // processes)
+    ]
+    assert {processes} == {len(outcome.ends) for outcome in outcomes}
+    assert median(max(outcome.ends) / outcome.ideal for outcome in outcomes) <= time
+    assert median(outcome.refused / outcome.sent for outcome in outcomes) <= refused
+    assert median(max(outcome.ends) / min(outcome.ends) for outcome in outcomes) <= unfair
+
+
 @pytest.mark.parametrize("processes", [2, 4, 8, 16])
-def test_processes_share_an_account(kind: LimiterKind, processes: int) -> None:
-    """Nobody tells them how: their refusals do. All end, in about the time that the limit allows, few are refused."""
-    outcome = simulate(kind, 60, pages=240, processes=processes)
+def test_processes_share_a_limiter_that_spaces(processes: int) -> None:
+    """It refuses what comes within its gap, so much of what several send without knowing of each other. All end."""
+    outcome = simulate("spaced", 60, pages=240, processes=processes, apart=0.3)
     assert processes == len(outcome.ends)
-    assert max(outcome.ends) <= 1.75 * outcome.ideal
-    assert outcome.refused <= 0.11 * outcome.sent
+    assert max(outcome.ends) <= 7 * outcome.ideal
+    assert outcome.refused <= 0.35 * outcome.sent
 
 
 @pytest.mark.parametrize("rate", [None, 60])

@@ -5,6 +5,7 @@ import itertools
 import random
 from collections import deque
 from collections.abc import Callable, Sequence
+from functools import partial
 
 import attrs
 
@@ -59,13 +60,13 @@ class Walker:
 class Simulation:
     """A heap of events."""
 
-    def __init__(self, kind: LimiterKind, limit: float, latency: float) -> None:
+    def __init__(self, kind: LimiterKind, limit: float, latency: float, seed: int) -> None:
         self.now = 100.0
         self.sent = self.refused = 0
         self._limiter, self._limit, self._latency = make_limiter(kind), limit, latency
         self._events: list[tuple[float, int, Callable[[], None]]] = []
         self._numbers = itertools.count()
-        self._random = random.Random(1)
+        self.random = random.Random(seed)
 
     def at(self, moment: float, event: Callable[[], None]) -> None:
         """Plan an event."""
@@ -90,7 +91,7 @@ class Simulation:
             self.sent += 1
             half, sent_at = self._latency / 2, self.now
             # They arrive almost as evenly as they were sent.
-            arrival = self.now + half + self._random.uniform(0, 0.002)
+            arrival = self.now + half + self.random.uniform(0, 0.002)
             self.at(arrival, lambda p=page, r=refusals, s=sent_at: self._arrive(walker, p, r, s))  # type: ignore[misc]
 
     def _arrive(self, walker: Walker, page: int, refusals: int, sent_at: float) -> None:
@@ -108,7 +109,7 @@ class Simulation:
             self.refused += 1
             walker.pace.record_refusal(sent_at, 0)
             low = BASE_DELAY * 2 ** max(0, min(refusals, walker.pace.refusals_in_a_row - 1))
-            self.at(self.now + self._random.uniform(low, 2 * low), lambda: self._again(walker, page, refusals + 1))
+            self.at(self.now + self.random.uniform(low, 2 * low), lambda: self._again(walker, page, refusals + 1))
         self.send(walker)
 
     def _again(self, walker: Walker, page: int, refusals: int) -> None:
@@ -125,13 +126,15 @@ def simulate(
     in_flight: int = 8,
     latency: float = 0.1,
     rate_limit: float | None = 60,
+    apart: float = 0.0,
+    seed: int = 1,
 ) -> Outcome:
-    """Let each process walk over so many pages."""
-    simulation = Simulation(kind, limit, latency)
+    """Let each process walk over so many pages. They start within `apart` seconds."""
+    simulation = Simulation(kind, limit, latency, seed)
     walkers = [Walker(pages, in_flight, Pace(rate_limit, lambda: simulation.now)) for _ in range(processes)]
     for walker in walkers:
         walker.plan()
-        simulation.send(walker)
+        simulation.at(100.0 + simulation.random.uniform(0, apart), partial(simulation.send, walker))
     simulation.run()
     ends = [walker.end - 100.0 for walker in walkers if walker.end is not None and not walker.missing]
     ideal = max(processes * pages / limit, pages * latency / in_flight)
