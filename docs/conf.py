@@ -37,7 +37,6 @@ toc_object_entries_show_parents = "hide"
 
 # Pages.
 html_theme = "furo"
-html_static_path = ["pictures"]
 html_copy_source = html_show_sourcelink = False
 html_show_copyright = html_show_sphinx = False
 highlight_language = "none"  # of blocks that name no language
