@@ -52,7 +52,7 @@ def _wait(file: int, on_closed: Callable[[], None]) -> Generator[None, None, Non
 @contextlib.contextmanager
 def _look(file: int, on_closed: Callable[[], None]) -> Generator[None, None, None]:
     watch = select.poll()
-    watch.register(file, 0)  # as above
+    watch.register(file, select.POLLOUT)  # Without an event, macOS reports nothing; with POLLIN, half a closed socket.
 
     def is_closed() -> bool:
         return any(events & (select.POLLHUP | select.POLLERR) for _, events in watch.poll(0))
