@@ -49,11 +49,17 @@ BREATHER = 0.2
 FLOOR = 0.5
 """Requests per second that are tried even if all are refused."""
 
+CALM = 10.0
+"""Seconds without a refusal after which a client that sends as fast as its limit allows is no longer slow."""
+
 FORGIVEN = 60.0
 """Seconds without a refusal after which the learned rate is forgotten."""
 
 MOST = 10_000.0
 """Requests per second that no guess exceeds."""
+
+SUSPICION = 3.0
+"""How many 503s make a limiter of a server that answers by turns with a page and a 503. Four pages undo one 503."""
 
 MEMORY = 30.0
 """Seconds for which requests are remembered: a refusal may come that late."""
@@ -81,7 +87,10 @@ class Pace:
         self._refused_at = -math.inf
         self._plateau = self._low = self._recovered = 0.0
         self.is_slow = False
-        """Whether the learned rate is lower than the limit."""
+        """Whether the client sends more slowly than its limit allows, since the server refused requests."""
+        self._is_limited = False
+        self._suspicion = 0.0
+        self._accepts_again = False
         self.refusals_in_a_row = 0
         """How often the rate was lowered since the server accepted a request."""
         self._slowed_at = -math.inf
@@ -120,6 +129,9 @@ class Pace:
     def record_acceptance(self) -> None:
         """Record that the server accepted a request."""
         self.refusals_in_a_row = 0
+        if self._suspicion:
+            self._suspicion = max(0.0, self._suspicion - 0.25)
+            self._accepts_again = True
 
     def record_pause(self, seconds: float) -> None:
         """Record that the server asked to wait."""
@@ -133,6 +145,10 @@ class Pace:
             pause: Seconds.
         """
         self.record_pause(pause)
+        self._is_limited = True
+        self._lower(sent_at)
+
+    def _lower(self, sent_at: float) -> None:
         self._honours_server = True
         # What was sent before the last cut, or at once after it, says nothing about the new rate.
         if sent_at < self._slowed_at + GRACE:
@@ -147,7 +163,29 @@ class Pace:
         self._slowed_at = self._raised_at = self._now()
         self.record_pause(BREATHER)
         self.refusals_in_a_row += 1
-        self._compare()
+        self.is_slow = True
+
+    def record_unavailable(self, sent_at: float, *, asks_to_wait: bool) -> bool:
+        """Record a 503, and lower the rate if it looks like a refusal. Return True if a limiter sent it.
+
+        A limiter accepts some requests and refuses others, again and again. In an outage everything fails, so there are
+        turns at its beginning and its end alone.
+
+        Args:
+            sent_at: When the request was sent.
+            asks_to_wait: Whether the answer says when to try again. It holds for that request alone: the server may be
+                unable to answer just that one. So it is no pause for the others.
+        """
+        by_turns = self._accepts_again and self._suspicion >= SUSPICION
+        self._suspicion = min(self._suspicion + 1, 2 * SUSPICION)
+        self._accepts_again = False
+        # While the server accepts nothing, not even at the lower rate, it tells of an outage, not of a pace.
+        serves = not self.refusals_in_a_row
+        is_limiter = (by_turns or self._is_limited) and (serves or sent_at < self._slowed_at + GRACE)
+        self._is_limited = self._is_limited or is_limiter
+        if is_limiter or (asks_to_wait and serves):
+            self._lower(sent_at)
+        return is_limiter
 
     def _start_over(self, sent_at: float) -> None:
         """Learn the rate from the beginning, once the second in which a request was refused is over."""
@@ -175,11 +213,13 @@ class Pace:
             return
         if now - self._slowed_at > FORGIVEN:
             self._learned = math.inf
+            self._is_limited = False
         else:
             seconds = min(now - max(self._raised_at, self._paused_until), max(WINDOW, 1 / self._learned))
             self._learned = min(self._raised(max(0.0, seconds)), self._limit_in_force(), MOST)
             self._raised_at = now
-        self._compare()
+        at_limit = self._learned >= min(self._limit_in_force(), MOST)
+        self.is_slow = not (at_limit and now - self._slowed_at > CALM)
 
     def _raised(self, seconds: float) -> float:
         """Return the learned rate after so many seconds more."""
@@ -190,9 +230,6 @@ class Pace:
         if left > 0:
             return self._plateau - (self._plateau - self._low) * math.pow(left / RECOVERY, 3)
         return self._plateau * (1 + GROWTH * left * left)
-
-    def _compare(self) -> None:
-        self.is_slow = self._learned < min(self._limit_in_force(), MOST)
 
     def _limit_in_force(self) -> float:
         return min(self._limit, self._server_limit) if self._honours_server else self._limit

@@ -72,6 +72,9 @@ class ClientStats(PydanticType):
     rate_limited: int = 0
     """Requests answered with 429."""
 
+    slowdowns: int = 0
+    """How often the client began to send more slowly, since the server refused requests."""
+
     failures: int = 0
     """Requests that failed for good, after all attempts."""
 
@@ -108,6 +111,7 @@ class Recorder:
         """Whose account the client lists: named in errors, attempts and the log."""
         self._fields = {"host": host, "client": next(_numbers), "label": label}
         self.stats: ClientStats = ClientStats()
+        self._is_slow = False
 
     def name(self, error: E) -> E:
         """Let the error say whose account failed, unless it is that of another client, and return it."""
@@ -172,6 +176,17 @@ class Recorder:
         self._add(failures=1)
         self.log(logging.WARNING, str(error))
         return self.name(error)
+
+    def record_pace(self, *, is_slow: bool) -> None:
+        """Count and log that the client begins to send more slowly than its limit allows, and log that it ends to."""
+        if is_slow is self._is_slow:
+            return
+        self._is_slow = is_slow
+        self._add(slowdowns=is_slow)
+        if is_slow:
+            self.log(logging.INFO, "the server refuses requests; sending more slowly, to find out how many it accepts")
+        else:
+            self.log(logging.INFO, "the server refuses no more requests; sending as fast as the limit allows again")
 
     def log(self, level: int, text: str, **fields: Any) -> None:
         """Log a text after the label. The fields become attributes of the record, with `host`, `client` and `label`."""

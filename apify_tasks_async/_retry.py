@@ -160,19 +160,20 @@ class RetryLoop:
                 result = await self._attempt(request, flight, number, spent + crowded + 1, deadline)
             ended_at = self._clock.now()
             delay: float | None
-            if not isinstance(result, Page) and await self._stands_back(result, ticket):
+            if not isinstance(result, Page) and await self._stands_back(result, sent_at, ticket):
                 deadline += self._clock.now() - ended_at
                 delay = self._delay_after_outage(result, ticket)
             elif isinstance(result, errors.RateLimitedError):
                 refusals += 1
-                delay = self._delay_after_refusal(result, refusals, deadline, sent_at)
+                delay = self._delay_after_refusal(result, refusals, deadline)
             elif flight.crowded and not isinstance(result, Page):
                 crowded += 1
                 delay = self._delay_in_a_crowd(result, deadline, ticket)
             else:
                 spent += 1
-                delay = self._delay_after(result, spent, deadline, sent_at, ticket)
+                delay = self._delay_after(result, spent, deadline, ticket)
             self._recorder.record_attempt(request, number, result, ended_at - sent_at, delay)
+            self._recorder.record_pace(is_slow=self._limiter.pace.is_slow)
             if delay is None:
                 self._limiter.outage.give_up(ticket)
                 return result
@@ -185,12 +186,13 @@ class RetryLoop:
         error.advice = "let the session have more connections, or raise the `deadline` of the retry policy"
         return self._recorder.record_unsent(error)
 
-    async def _stands_back(self, result: errors.ApifyTasksError, ticket: Ticket) -> bool:
+    async def _stands_back(self, result: errors.ApifyTasksError, sent_at: float, ticket: Ticket) -> bool:
         """Return True, after the outage, if the attempt failed only for what another request probes already."""
         outage = self._limiter.outage
-        if is_answer(result):
+        limited = self._is_limited(result, sent_at)
+        if limited or is_answer(result):
             outage.record_answer()
-        if not is_shared(result):
+        if limited or not is_shared(result):
             return False
         doubtful = isinstance(result, errors.RequestTimeoutError) or retry_after(result) > 0
         outage.record_failure(ticket, doubtful=doubtful)
@@ -245,7 +247,7 @@ class RetryLoop:
         return delay
 
     def _delay_after(
-        self, result: Page | errors.ApifyTasksError, number: int, deadline: float, sent_at: float, ticket: Ticket
+        self, result: Page | errors.ApifyTasksError, number: int, deadline: float, ticket: Ticket
     ) -> float | None:
         """Return the seconds to wait before the next attempt; `None` after the last one."""
         if isinstance(result, Page):
@@ -253,8 +255,6 @@ class RetryLoop:
             self._limiter.pace.record_acceptance()
             self._limiter.outage.record_answer()
             return None
-        if isinstance(result, errors.ServerError) and result.status == 503 and result.retry_after is not None:
-            self._slow_down(result, sent_at)
         if not is_transient(result) or number >= self._policy.attempts:
             return None
         delay = backoff(self._policy, number, result, self._clock)
@@ -264,11 +264,8 @@ class RetryLoop:
             return self._too_many(result)
         return delay
 
-    def _delay_after_refusal(
-        self, result: errors.RateLimitedError, refusals: int, deadline: float, sent_at: float
-    ) -> float | None:
+    def _delay_after_refusal(self, result: errors.RateLimitedError, refusals: int, deadline: float) -> float | None:
         """Return the seconds to wait after a 429, which spends no attempt; `None` if it is the last one."""
-        self._slow_down(result, sent_at)
         if self._policy.attempts == 1:
             return None
         # The pace does most of it. The wait grows only while the server refuses this request and all others.
@@ -276,17 +273,17 @@ class RetryLoop:
         delay = backoff(self._policy, number, result, self._clock)
         return delay if self._clock.now() + delay < deadline else None
 
-    def _slow_down(self, refusal: errors.ResponseError, sent_at: float) -> None:
+    def _is_limited(self, result: errors.ApifyTasksError, sent_at: float) -> bool:
+        """Slow down after a refusal. Return True if a limiter refused the request, which says nothing of an outage."""
         pace = self._limiter.pace
-        if refusal.status == 503:
-            # Its Retry-After holds for this request alone: the server may be unable to answer just that one. While it
-            # accepts nothing, it tells of an outage, not of a pace.
-            if not pace.refusals_in_a_row:
-                pace.record_refusal(sent_at, 0.0)
-            return
-        # A Retry-After beyond the deadline fails only this request; the others go on.
-        pause = retry_after(refusal)
-        pace.record_refusal(sent_at, pause if pause < self._policy.deadline else 0.0)
+        if isinstance(result, errors.RateLimitedError):
+            # A Retry-After beyond the deadline fails only this request; the others go on.
+            pause = retry_after(result)
+            pace.record_refusal(sent_at, pause if pause < self._policy.deadline else 0.0)
+            return True
+        if isinstance(result, errors.ServerError) and result.status == 503:
+            return pace.record_unavailable(sent_at, asks_to_wait=result.retry_after is not None)
+        return False
 
     @staticmethod
     def _too_many(error: errors.ApifyTasksError) -> None:

@@ -279,7 +279,9 @@ class TestStats:
             api.fail(Status(403, body=""), times=2)  # on a connection in use before, and then on a new one
             with pytest.raises(ApifyTasksError):
                 await client.count()
-        expected = ClientStats(requests=4, retries=3, rate_limited=2, pages=1, tasks=2, bytes_received=size, invalid=1)
+        expected = ClientStats(
+            requests=4, retries=3, rate_limited=2, slowdowns=1, pages=1, tasks=2, bytes_received=size, invalid=1
+        )
         assert expected == before
         assert attrs.evolve(expected, requests=6, reconnects=1, failures=1) == client.stats
 

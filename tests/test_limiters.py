@@ -1,6 +1,7 @@
 """Walks against the limiters of `FakeApify`, with the defaults, in virtual time: requests that the server counts."""
 
 import asyncio
+import logging
 from typing import Any
 
 import pytest
@@ -53,15 +54,66 @@ def test_the_limit_of_a_server_that_spaces(limit: float) -> None:
 
 @pytest.mark.parametrize("refusal", [Status(503), Status(503, retry_after=1)], ids=["plain", "Retry-After"])
 @pytest.mark.parametrize("limit", [5, 10, 20])
-def test_a_limiter_that_answers_503_is_survived(limit: float, refusal: Status) -> None:
-    """A gateway such as nginx refuses with 503 by default. The walk takes longer, but it ends."""
-    virtual_time.run(walk(limit, "spaced", refusal=refusal))
+def test_a_limiter_that_answers_503(limit: float, refusal: Status) -> None:
+    """A gateway such as nginx refuses with 503 by default. Pages between the 503s tell that this is no outage."""
+    seconds, _, refused = virtual_time.run(walk(limit, "spaced", refusal=refusal))
+    assert seconds <= 1.5 * PAGES / limit + 2
+    assert refused <= 20
 
 
 @pytest.mark.parametrize("clients", [2, 4, 8])
 def test_clients_share_an_account(clients: int) -> None:
     """None fails, and together they take little longer than they must."""
     seconds, ends, refused = virtual_time.run(walk(60, "sliding", clients=clients))
-    assert seconds <= 1.6 * clients * PAGES / 60 + 2
+    assert seconds <= 1.5 * clients * PAGES / 60 + 2
     assert clients == len(ends)
-    assert refused <= 0.4 * clients * PAGES
+    assert refused <= 0.35 * clients * PAGES
+
+
+@pytest.mark.parametrize("kind", LIMITERS)
+def test_walks_of_one_client_share_its_pace(kind: LimiterKind) -> None:
+    """Requests are sent in the order in which they were asked for, so walks that begin together end together."""
+
+    async def walks() -> list[float]:
+        loop = asyncio.get_running_loop()
+        async with FakeApify(tasks=PAGES * PAGE, latency=0.05, rate_limit=20) as api:
+            virtual_time.tell_time(api)
+            api.limiter = kind
+            began = loop.time()
+            async with TasksClient(api.token, base_url=api.url) as client:
+
+                async def one() -> float:
+                    assert PAGES * PAGE == len(await client.all_tasks(page_size=PAGE))
+                    return loop.time() - began
+
+                return await asyncio.gather(*(one() for _ in range(4)))
+
+    ends = virtual_time.run(walks())
+    assert max(ends) <= 1.4 * min(ends)
+    assert max(ends) <= 1.5 * 4 * PAGES / 20 + 2
+
+
+def test_what_is_said_of_the_pace(caplog: pytest.LogCaptureFixture) -> None:
+    """That a client slows down, and that it is as fast as it may be again, is told once, not for each request."""
+
+    async def walk_twice() -> tuple[int, int, int]:
+        async with (
+            FakeApify(tasks=PAGES * PAGE, latency=0.05, rate_limit=10) as api,
+            TasksClient(api.token, base_url=api.url, label="ours") as client,
+        ):
+            virtual_time.tell_time(api)
+            api.limiter = "spaced"
+            await client.all_tasks(page_size=PAGE)
+            refused, slowdowns = client.stats.rate_limited, client.stats.slowdowns
+            await asyncio.sleep(100)
+            await client.count()
+            return refused, slowdowns, client.stats.slowdowns
+
+    with caplog.at_level(logging.INFO):
+        refused, *slowdowns = virtual_time.run(walk_twice())
+    assert refused > 3
+    assert [1, 1] == slowdowns
+    assert [
+        "ours: the server refuses requests; sending more slowly, to find out how many it accepts",
+        "ours: the server refuses no more requests; sending as fast as the limit allows again",
+    ] == [record.getMessage() for record in caplog.records if "refuses" in record.getMessage()]

@@ -365,6 +365,65 @@ def test_processes_share_a_limiter_that_spaces(processes: int) -> None:
     assert outcome.refused <= 0.35 * outcome.sent
 
 
+def unavailable(sender: Sender, times: int, *, asks_to_wait: bool = False) -> list[bool]:
+    """Answer so many requests with a 503; return whether each was taken for the refusal of a limiter."""
+    taken = []
+    for _ in range(times):
+        sender.send()
+        sender.now += 0.01
+        taken.append(sender.pace.record_unavailable(sender.now - 0.01, asks_to_wait=asks_to_wait))
+    return taken
+
+
+def test_503s_between_pages_are_refusals() -> None:
+    """A server that answers with pages and 503s by turns limits the rate. Where everything fails, it is an outage."""
+    sender = Sender(None)
+    assert [False] * 8 == unavailable(sender, 8)
+    sender.pace.record_acceptance()
+    slow = [sender.pace.is_slow]
+    assert [True] == unavailable(sender, 1)
+    slow.append(sender.pace.is_slow)
+    assert [False, True] == slow
+    assert sender.pace.record_unavailable(sender.now, asks_to_wait=False)  # It was on its way.
+    assert [False] == unavailable(sender, 1)
+    assert FIRST == sender.pace._learned
+    sender.pace.record_acceptance()
+    assert [True] == unavailable(sender, 1)
+
+
+def test_pages_undo_503s() -> None:
+    """A failure now and then is none of a limiter, nor are two outages with time between them."""
+    sender = Sender(None)
+    for _ in range(10):
+        assert [False, False] == unavailable(sender, 2)
+        for _ in range(8):
+            sender.pace.record_acceptance()
+    assert [False] * 100 == unavailable(sender, 100)
+    for _ in range(16):
+        sender.pace.record_acceptance()
+    assert [False] == unavailable(sender, 1)
+    assert not sender.pace.is_slow
+
+
+def test_a_503_that_says_when_to_try_again() -> None:
+    """It lowers the rate of the others, once, but does not say that there is no outage."""
+    sender = Sender(None)
+    assert [False] * 3 == unavailable(sender, 3, asks_to_wait=True)
+    assert (True, 1) == (sender.pace.is_slow, sender.pace.refusals_in_a_row)
+
+
+def test_the_end_of_a_slow_time() -> None:
+    """A client is slow until it sends as fast as it may, and was not refused for a while."""
+    sender = Sender(20)
+    sender.send()
+    sender.pace.record_refusal(sender.now, 0)
+    sender.send_for(5)
+    assert (20, True) == (sender.pace._learned, sender.pace.is_slow)
+    sender.send_for(6)
+    slow = sender.pace.is_slow
+    assert not slow
+
+
 @pytest.mark.parametrize("rate", [None, 60])
 def test_a_pause_that_the_server_asks_for(rate: float | None) -> None:
     """All requests wait for as long as the longest pause that the server asked for."""
