@@ -1,8 +1,11 @@
 """The page for three in the morning explains each message that can come, with the advice that it gives."""
 
+import ast
 import inspect
 import re
+from collections.abc import Iterator
 from fnmatch import fnmatchcase
+from pathlib import Path
 
 import pytest
 from helpers.fault_table import FAULT_NAMED, ROWS, failure_of
@@ -10,6 +13,7 @@ from helpers.faults import Fault, Waits, client_of
 from helpers.pages import ROOT
 from helpers.support import until
 
+import apify_tasks_async
 from apify_tasks_async import ApifyTasksError, _proxy_failures, _refusal, errors
 from apify_tasks_async._standstill import OtherEnd, Standstill
 
@@ -33,6 +37,11 @@ ADVICE = sorted(
 )
 
 
+KINDS = {kind.__name__ for kind in vars(errors).values() if inspect.isclass(kind) and issubclass(kind, ApifyTasksError)}
+
+SOURCES = sorted(Path(apify_tasks_async.__file__).parent.glob("*.py"))
+
+
 def is_explained(message: str) -> bool:
     """Return whether the page has a message like this one."""
     return any(fnmatchcase(message, pattern) for pattern in PATTERNS)
@@ -47,6 +56,43 @@ async def test_each_fault_is_explained(fault: Fault) -> None:
         error = await failure_of(client)
         await until(lambda: met.server.open == fault.pooled, pause=0.1)
     assert is_explained(error.problem), error.problem
+
+
+FRAGMENTS = {
+    "not JSON: x",
+    "the response of x x",
+    "x (attempt x at x)",
+    "x from x is not as documented: x",
+    "x x",
+    "x, x times in a row",
+    "x: x",
+}
+"""Parts of messages that begin with another text."""
+
+
+def said(source: str) -> Iterator[str]:
+    """Return the texts of the errors in a module, and those called `problem`; `x` stands for a value."""
+    for node in ast.walk(ast.parse(source)):
+        match node:
+            case ast.Call(func=ast.Name(id=name) | ast.Attribute(attr=name), args=[text, *_]) if name in KINDS:
+                yield from text_of(text)
+            case ast.Assign(targets=[ast.Name(id="problem")], value=text):
+                yield from text_of(text)
+
+
+def text_of(node: ast.expr) -> Iterator[str]:
+    """Return the text of a literal, with `x` in place of each value; nothing for another expression."""
+    match node:
+        case ast.Constant(value=str(text)):
+            yield text
+        case ast.JoinedStr(values=parts):
+            yield "".join(str(part.value) if isinstance(part, ast.Constant) else "x" for part in parts)
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=lambda path: path.stem)
+def test_each_text_is_explained(path: Path) -> None:
+    """Every text of an error in the source is on the page."""
+    assert [] == [text for text in said(path.read_text()) if text not in FRAGMENTS and not is_explained(text)]
 
 
 @pytest.mark.parametrize("advice", ADVICE)
