@@ -59,8 +59,11 @@ async def test_each_fault_is_explained(fault: Fault) -> None:
 
 
 FRAGMENTS = {
+    "%s",
     "not JSON: x",
     "the response of x x",
+    "the server closed it before its response began",
+    "x:x: x",
     "x (attempt x at x)",
     "x from x is not as documented: x",
     "x x",
@@ -71,12 +74,14 @@ FRAGMENTS = {
 
 
 def said(source: str) -> Iterator[str]:
-    """Return the texts of the errors in a module, and those called `problem`; `x` stands for a value."""
+    """Return the texts of errors and of the log in a module, and those called `problem`; `x` stands for a value."""
     for node in ast.walk(ast.parse(source)):
         match node:
             case ast.Call(func=ast.Name(id=name) | ast.Attribute(attr=name), args=[text, *_]) if name in KINDS:
                 yield from text_of(text)
-            case ast.Assign(targets=[ast.Name(id="problem")], value=text):
+            case ast.Call(func=ast.Attribute(attr="log"), args=[_, text, *_]):
+                yield from text_of(text)
+            case ast.Assign(targets=[ast.Name(id="problem" | "text")], value=text):
                 yield from text_of(text)
 
 
@@ -91,7 +96,7 @@ def text_of(node: ast.expr) -> Iterator[str]:
 
 @pytest.mark.parametrize("path", SOURCES, ids=lambda path: path.stem)
 def test_each_text_is_explained(path: Path) -> None:
-    """Every text of an error in the source is on the page."""
+    """Every text of an error or of the log in the source is on the page."""
     assert [] == [text for text in said(path.read_text()) if text not in FRAGMENTS and not is_explained(text)]
 
 
