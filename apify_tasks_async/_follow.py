@@ -8,8 +8,8 @@ from weakref import WeakKeyDictionary
 import attrs
 
 from apify_tasks_async._clock import Clock
+from apify_tasks_async._fetch import Fetcher
 from apify_tasks_async._pages import PageIterator, Pages
-from apify_tasks_async._recorder import Recorder
 from apify_tasks_async._retry import is_transient
 from apify_tasks_async.models import Bookmark, TaskPage
 
@@ -34,9 +34,8 @@ class PageFollower(Pages):
 
     _look: Callable[[], PageIterator]
     _interval: float
-    _closing: asyncio.Event
+    _fetcher: Fetcher
     _pages: PageIterator
-    _recorder: Recorder
     _clock: Clock
     _jitter: float | None = attrs.field(init=False, default=None)
     """By which part of the interval the next wait may differ; `None` before the first look."""
@@ -71,11 +70,12 @@ class PageFollower(Pages):
                 seconds = self._plan_next_look()
                 # The text, not the error: a handler that keeps records would keep the error, and with it the client.
                 text = f"{error}; looking again in {seconds:.3g} s"
-                self._recorder.log(logging.WARNING, text, wait=seconds)
+                self._fetcher.recorder.log(logging.WARNING, text, wait=seconds)
         raise StopAsyncIteration
 
     def _first_look_at(self) -> float | None:
         """Return when to look first; `None`: at once."""
+        self._fetcher.check_loop()
         loop, now = asyncio.get_running_loop(), self._clock.now()
         due = max(now, _next_first_look.get(loop, now))
         _next_first_look[loop] = due + 1 / FIRST_LOOKS
@@ -96,7 +96,7 @@ class PageFollower(Pages):
 
     async def _wait_until(self, due: float) -> None:
         # Closing the client or this iterator ends the wait.
-        ends = [asyncio.ensure_future(event.wait()) for event in (self._closing, self._ended)]
+        ends = [asyncio.ensure_future(event.wait()) for event in (self._fetcher.closing, self._ended)]
         try:
             seconds = max(0.0, due - self._clock.now())
             await asyncio.wait(ends, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)

@@ -490,7 +490,7 @@ class TasksClient:
             walk = Walk(page_size=page_size, exact=True, after=delivered.start)
             return PageIterator(self._fetcher, walk, on_invalid, delivered)
 
-        return PageFollower(look, interval, self._fetcher.closing, look(), self._recorder, self._clock)
+        return PageFollower(look, interval, self._fetcher, look(), self._clock)
 
     def follow_tasks(self, **options: Unpack[FollowOptions]) -> AsyncGenerator[Task, None]:
         """Iterate over every task, oldest first, and then over each new one as it is created. It never ends.
