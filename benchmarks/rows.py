@@ -9,6 +9,7 @@ import attrs
 import fleet
 import measures
 from contenders import CONCURRENCY, CONTENDERS, DICTIONARIES, HTTPX, RIVALS, UNPACED, WINDOWS
+from limiters import limiter_rows
 from measures import Sample
 from server import LATENCY, Server
 from table import Headline, Row, Target
@@ -131,6 +132,7 @@ def all_rows(figures: Figures, server: Server, sizes: Sizes) -> Iterator[Row]:
     yield from scale_rows(server, sizes)
     yield from request_rows(server, sizes)
     yield from fleet_rows(server, sizes)
+    yield from limiter_rows(thorough=sizes.rounds > 1)
     yield from start_rows(sizes)
 
 
