@@ -3,7 +3,7 @@
 import asyncio
 from collections import deque
 from collections.abc import AsyncGenerator, Callable
-from contextlib import AsyncExitStack, asynccontextmanager, nullcontext
+from contextlib import AsyncExitStack, asynccontextmanager
 
 from apify_tasks_async._clock import Clock
 from apify_tasks_async._congestion import Congestion
@@ -50,11 +50,11 @@ class Limiter:
         congestion: How many requests may be in flight.
         pace: How soon the next request may be sent.
         clock: The clock.
-        places: Returns the places on the connections that other clients use, too.
+        places: Returns the places on the connections that other clients use, too; `None` if nobody need wait for one.
     """
 
     def __init__(
-        self, congestion: Congestion, pace: Pace, clock: Clock, places: Callable[[], Places] = nullcontext
+        self, congestion: Congestion, pace: Pace, clock: Clock, places: Callable[[], Places | None] = lambda: None
     ) -> None:
         self.congestion = congestion
         self.pace = pace
@@ -92,11 +92,13 @@ class Limiter:
             if self.outage.holds(ticket):
                 return False
             allowed_at = await self._wait_for_pace()
-            try:
-                async with asyncio.timeout(seconds):
-                    await place.enter_async_context(self._places())
-            except TimeoutError:
-                return None
+            places = self._places()
+            if places is not None:
+                try:
+                    async with asyncio.timeout(seconds):
+                        await place.enter_async_context(places)
+                except TimeoutError:
+                    return None
             if self.outage.holds(ticket) or self.pace.next_allowed_at() > allowed_at:
                 return False
             self.pace.record_request()

@@ -4,7 +4,6 @@ import asyncio
 import contextlib
 import warnings
 import weakref
-from contextlib import nullcontext
 
 import aiohttp
 
@@ -41,9 +40,9 @@ class BorrowedSession:
     def expect(self, requests: int) -> None:
         """Leave it to the session how it opens connections."""
 
-    def places(self) -> Places:
+    def places(self) -> Places | None:
         """Return the places on the session's connections, which all clients that borrow it share."""
-        return nullcontext() if self.opened() is None else places_of(self._session.connector, self._host)
+        return None if self.opened() is None else places_of(self._session.connector, self._host)
 
     def begin(self) -> Exchange:
         """Begin to exchange a request for a response."""
@@ -94,9 +93,9 @@ class OwnSession:
         """Open that many connections beside that of the first request."""
         self._expected = requests
 
-    def places(self) -> Places:
-        """Return places for all requests: there are as many connections as requests in flight."""
-        return nullcontext()
+    def places(self) -> Places | None:
+        """Return `None`: there are as many connections as requests in flight."""
+        return None
 
     def begin(self) -> Exchange:
         """Begin to exchange a request for a response."""
