@@ -286,6 +286,30 @@ def test_a_signal_while_a_name_is_looked_up(api: FakeApify, command: str, number
     assert code == process.returncode
 
 
+SIGNALLED_ELSEWHERE = """
+import signal, socket, sys, threading, time
+main_thread = threading.main_thread().ident
+def look_up(*_, **__):
+    while sys._current_frames()[main_thread].f_code.co_name != "select":
+        pass
+    signal.pthread_kill(threading.get_ident(), signal.SIGTERM)
+    time.sleep(3600)
+socket.getaddrinfo = look_up
+from apify_tasks_async.cli import main
+sys.exit(main())
+"""
+"""A program that gets a signal in another thread than the one that waits in the event loop."""
+
+
+@pytest.mark.parametrize("command", ["count", "list", "follow"])
+def test_a_signal_that_interrupts_no_wait(api: FakeApify, command: str) -> None:
+    """The command ends, though the event loop is not interrupted: as by a signal right before it begins to wait."""
+    program = (sys.executable, "-c", SIGNALLED_ELSEWHERE)
+    with started(api, command, "--base-url", "https://api.example", command=program) as process:
+        assert (b"", b"") == process.communicate(timeout=SECONDS)
+    assert 143 == process.returncode
+
+
 def test_a_timeout_while_a_name_is_looked_up(api: FakeApify) -> None:
     """The same for `--timeout`."""
     arguments = ("follow", "--base-url", "https://api.example", "--timeout", 0.01)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import signal
+import socket
 import sys
 from collections.abc import Coroutine, Generator
 from types import FrameType
@@ -47,11 +49,11 @@ class Canceller:
     async def run(self, work: Coroutine[Any, Any, _Result]) -> _Result:
         """Return the result of the work, or raise the reason for its cancellation."""
         self._task = asyncio.current_task()
-        if self._reason is not None:
-            self._cancel(self._reason)  # the signal came while the event loop started
         try:
             # Without the watch, `follow | head -1` would notice the closed pipe only at the next new task.
-            with watch_reader(sys.stdout.fileno(), lambda: self._cancel(BrokenPipeError())):
+            with _wake_on_signals(), watch_reader(sys.stdout.fileno(), lambda: self._cancel(BrokenPipeError())):
+                if self._reason is not None:
+                    self._cancel(self._reason)  # the signal came while the event loop started
                 return await work
         except asyncio.CancelledError as error:
             raise (self._reason or error) from None
@@ -71,6 +73,24 @@ class Canceller:
             self._task.cancel()
             # Wakes the event loop.
             self._task.get_loop().call_soon_threadsafe(lambda: None)
+
+
+@contextlib.contextmanager
+def _wake_on_signals() -> Generator[None, None, None]:
+    """Let each signal wake the event loop.
+
+    Python calls a handler when the main thread runs. A signal that came right before the loop began to wait, or in
+    another thread, would be handled only after the wait.
+    """
+    loop = asyncio.get_running_loop()
+    with contextlib.ExitStack() as stack:
+        here, there = map(stack.enter_context, socket.socketpair())
+        there.settimeout(0)
+        with contextlib.suppress(NotImplementedError):  # The loop of Windows wakes by itself.
+            loop.add_reader(here, here.recv, 4096)
+            stack.callback(loop.remove_reader, here)
+            stack.callback(signal.set_wakeup_fd, signal.set_wakeup_fd(there.fileno(), warn_on_full_buffer=False))
+        yield
 
 
 @contextlib.contextmanager
