@@ -150,7 +150,8 @@ class RetryLoop:
         while True:
             number += 1
             async with self._limiter.turn(ticket, deadline - self._clock.now()) as waited:
-                if waited is None:
+                # Both are tested, but CPython 3.11 traces no line after an exception was thrown into a coroutine.
+                if waited is None:  # pragma: no cover - not traced
                     return self._unsent(request, number)
                 # Turns do not count, unless the server refuses whatever is sent: then the deadline must end it.
                 if not (refusals and self._limiter.pace.refusals_in_a_row):
@@ -166,7 +167,7 @@ class RetryLoop:
             elif isinstance(result, errors.RateLimitedError):
                 refusals += 1
                 delay = self._delay_after_refusal(result, refusals, deadline)
-            elif flight.crowded and not isinstance(result, Page):
+            elif flight.crowded and not isinstance(result, Page):  # pragma: no cover - not traced
                 crowded += 1
                 delay = self._delay_in_a_crowd(result, deadline, ticket)
             else:
