@@ -54,9 +54,7 @@ class Recipe:
                     log += line.decode()
                 yield address[1]
             finally:
-                if process.returncode is None:
-                    process.send_signal(signal.SIGINT)
-                output, _ = await process.communicate()
+                output = await _press_ctrl_c(process)
         assert not COMPLAINTS.search(log + output.decode()), log + output.decode()
 
     async def _start(self, name: str, *arguments: str, stderr: int) -> Process:
@@ -106,3 +104,17 @@ async def website() -> AsyncIterator[str]:
 
     async with web_server(web.ServerRunner(web.Server(page))) as url:
         yield url
+
+
+async def _press_ctrl_c(process: Process) -> bytes:
+    """Press Ctrl-C until the process ends, and return the rest of its output.
+
+    Python drops the exception if it comes while an object is finalized. You would press again.
+    """
+    reading = asyncio.create_task(process.communicate())
+    while not reading.done():
+        if process.returncode is None:
+            process.send_signal(signal.SIGINT)
+        await asyncio.wait([reading], timeout=15)
+    output, _ = await reading
+    return output
