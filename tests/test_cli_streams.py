@@ -109,6 +109,36 @@ def test_a_signal_while_the_command_waits(api: FakeApify) -> None:
     os.close(reader)
 
 
+SIGNALLED_WHILE_FULL = """
+import signal, sys, threading
+main_thread = threading.main_thread().ident
+def send():
+    while sys._current_frames()[main_thread].f_code.co_name != "write_all":
+        pass
+    signal.pthread_kill(threading.get_ident(), signal.SIGTERM)
+    threading.Event().wait()
+from apify_tasks_async.cli import _streams, main
+poll = _streams.select.poll
+def full():
+    threading.Thread(target=send, daemon=True).start()
+    _streams.select.poll = poll
+    return poll()
+_streams.select.poll = full
+sys.exit(main())
+"""
+"""A program that gets a signal in another thread than the one that waits for the reader of its output."""
+
+
+def test_a_signal_that_interrupts_no_wait_for_a_reader(api: FakeApify) -> None:
+    """The command ends, though the wait is not interrupted: as by a signal right before it begins to wait."""
+    reader, writer = small_pipe()
+    program = (sys.executable, "-c", SIGNALLED_WHILE_FULL)
+    with started(api, "list", "-o", "jsonl", stdout=writer, command=program) as process:
+        os.close(writer)
+        assert 143 == process.wait(SECONDS)
+    os.close(reader)
+
+
 def test_streams_that_are_closed(monkeypatch: pytest.MonkeyPatch) -> None:
     """A stream that was closed at the start stays closed, and each stream is as before at the end."""
     monkeypatch.setattr(sys, "stdout", None)

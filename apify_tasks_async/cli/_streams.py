@@ -14,6 +14,9 @@ from typing import Any
 
 __all__ = ["patient_streams", "write_all"]
 
+MILLISECONDS = 250
+"""How long to wait at a time."""
+
 
 def write_all(file: int, data: bytes) -> None:
     """Write everything to a file descriptor, and wait whenever it is full.
@@ -30,7 +33,8 @@ def write_all(file: int, data: bytes) -> None:
         except BlockingIOError:
             full = select.poll()
             full.register(file, select.POLLOUT)
-            full.poll()
+            # Python handles a signal that came right before the wait, or in another thread, only after it.
+            full.poll(MILLISECONDS)
         except OSError as error:
             if error.errno == errno.EIO and stat.S_ISCHR(os.fstat(file).st_mode):
                 raise BrokenPipeError from None  # a terminal that is gone
