@@ -40,7 +40,7 @@ PLATEAU = 0.95
 RECOVERY = 4.5
 """Seconds until it is back there."""
 
-GROWTH = 1.0
+GROWTH = 0.8
 """The part of the plateau that is added after a second more, four times as much after two seconds, and so on."""
 
 BREATHER = 0.2
@@ -65,7 +65,7 @@ MEMORY = 30.0
 """Seconds for which requests are remembered: a refusal may come that late."""
 
 _NUMBER = re.compile(r"\s*(\d{1,9})(\.\d{0,9})?\s*($|;|,\s)", re.ASCII)
-"""A plain number, perhaps with parameters or further limits after it. The 1 of `1e9` or `1,000` is none."""
+"""A plain number, perhaps with parameters or further limits after it. `1e9` and `1,000` do not match."""
 
 
 class Pace:

@@ -48,7 +48,7 @@ class InvalidItem:
 
 
 Entry = Task | InvalidItem
-"""A list entry: a task, or an item that is none."""
+"""A list entry: a task, or an item that is not a task as documented."""
 
 
 @attrs.frozen

@@ -333,7 +333,7 @@ SHARED = [
     (2, 1.5, 0.10, 1.5),
     (4, 1.35, 0.11, 1.6),
     (8, 1.25, 0.11, 1.75),
-    (16, 1.25, 0.12, 1.75),
+    (16, 1.25, 0.11, 1.75),
 ]
 """Processes; then at most: their time / what they must take, the share that is refused, the last done / the first."""
 
