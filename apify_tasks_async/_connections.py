@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import select
 from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Sequence
@@ -230,10 +231,21 @@ class Connector(aiohttp.TCPConnector):
             connection.release()
 
     async def _is_sound(self, connection: Connection, protocol: ResponseHandler) -> bool:
-        try:
-            for _ in range(TURNS):
-                await asyncio.sleep(0)
-        except BaseException:
-            connection.close()
-            raise
+        if not _is_silent(protocol.transport):
+            try:
+                for _ in range(TURNS):
+                    await asyncio.sleep(0)
+            except BaseException:
+                connection.close()
+                raise
         return protocol.is_connected() and not protocol.should_close and protocol not in self._distrusted
+
+
+def _is_silent(transport: asyncio.Transport | None) -> bool:
+    """Return True if nothing waits to be read from the socket; False if something does, or if nobody can tell."""
+    socket = None if transport is None else transport.get_extra_info("socket")
+    if socket is None or socket.fileno() < 0 or not hasattr(select, "poll"):  # Windows has none.
+        return False
+    arrived = select.poll()
+    arrived.register(socket, select.POLLIN)
+    return not arrived.poll(0)

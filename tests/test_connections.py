@@ -2,6 +2,8 @@
 
 import asyncio
 import re
+import select
+import sys
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Any
@@ -13,7 +15,14 @@ from helpers.faults import tls_of
 from helpers.raw_server import RawServer, Reply, Then, message
 from helpers.support import client_of, until
 
-from apify_tasks_async import BadRequestError, InvalidResponseError, RetryPolicy, TasksClient, TransportError
+from apify_tasks_async import (
+    BadRequestError,
+    InvalidResponseError,
+    RetryPolicy,
+    TasksClient,
+    TransportError,
+    _connections,
+)
 from apify_tasks_async.testing import make_task
 
 pytestmark = pytest.mark.asyncio
@@ -55,6 +64,14 @@ trusted = pytest.mark.usefixtures("trusted_authority")
 own_and_borrowed = pytest.mark.parametrize("own", [True, False], ids=["own session", "borrowed session"])
 
 
+@pytest.fixture(params=[True, False], ids=["poll", "no poll"])
+def poll(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Run a test with `select.poll`, and without it, as on Windows."""
+    if not request.param:
+        monkeypatch.delattr(select, "poll")
+
+
+@pytest.mark.usefixtures("poll")
 class TestUnasked:
     """What comes on a connection that nobody asked for."""
 
@@ -265,6 +282,15 @@ class TestDeadPool:
         assert (1, 2) == (server.resets, len(server.requests))
 
 
+async def test_silent_connection_is_used_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A request waits for no turn of the loop if nothing has arrived on its connection."""
+    monkeypatch.setattr(_connections, "TURNS", sys.maxsize)
+    async with RawServer(page) as server, client_of(server) as client:
+        await client.count()
+        assert TASKS == await asyncio.wait_for(client.all_tasks(page_size=50), timeout=10)
+
+
+@pytest.mark.usefixtures("poll")
 async def test_connection_closed_while_it_is_checked() -> None:
     """A request that is cancelled while its connection is checked leaves nothing open."""
     async with RawServer(page) as server, client_of(server) as client:
