@@ -13,6 +13,7 @@ import threading
 import weakref
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC
+from functools import cache
 from itertools import chain, count
 from operator import attrgetter, countOf
 from typing import Annotated, Any, ClassVar
@@ -31,6 +32,9 @@ FAILURES = (TypeError, ValueError, OverflowError, RecursionError, msgspec.Msgspe
 
 MAXIMUM_UNKNOWN = 20
 """How many undocumented fields of a model are remembered. With three times as many this way would not be fast."""
+
+SAMPLE = 10
+"""How many items of a page are looked at for undocumented fields before all are."""
 
 MAXIMUM_LENGTH = 100
 """How many characters the name of a remembered field has at most."""
@@ -105,7 +109,12 @@ class TaskReader:
 
     def decode(self, body: bytes) -> Any:
         """Return the page, with structs as its items; raise one of `FAILURES` if it is not as documented."""
-        page = self._decoders.decode(body).data
+        try:
+            page = self._decoders.decode(body).data
+        except FAILURES:
+            if not self._learn(_first_items(body)):
+                raise
+            page = self._decoders.decode(body).data
         _bring_to_utc(page.items)
         return page
 
@@ -113,13 +122,19 @@ class TaskReader:
         """Return the structs that the documents contain; raise one of `FAILURES` if any is not as documented."""
         if not {dict}.issuperset(map(type, documents)):
             raise TypeError("expected objects")
-        with self._learning:
-            unknown = _unknown_fields(Task, documents, self._unknown)
-            if unknown != self._unknown:
-                self._decoders, self._unknown = _decoders_for(unknown), unknown
+        self._learn(documents)
         structs: list[TaskStruct] = msgspec.convert(documents, self._decoders.task_list)
         _bring_to_utc(structs)
         return structs
+
+    def _learn(self, documents: Iterable[Any]) -> bool:
+        """Expect the undocumented fields of the documents from now on; return False if there is no new one."""
+        with self._learning:
+            unknown = _unknown_fields(Task, documents, self._unknown)
+            if unknown == self._unknown:
+                return False
+            self._decoders, self._unknown = _decoders_for(unknown), unknown
+            return True
 
 
 class _Decoders:
@@ -186,6 +201,20 @@ def _compile_read_extra(model: type, extra: Mapping[str, str]) -> Callable[[Any]
     read_extra: Callable[[Any], dict[str, Any]] = namespace["read_extra"]
     weakref.finalize(read_extra, linecache.cache.pop, filename, None).atexit = False
     return read_extra
+
+
+def _first_items(body: bytes) -> Iterable[Any]:
+    """Return the first items of a page; raise one of `FAILURES` if it is not as documented."""
+    return msgspec.structs.astuple(_sampler()(body).data.items)
+
+
+@cache
+def _sampler() -> Callable[[bytes], Any]:
+    # msgspec builds nothing for the elements of an array that are beyond the fields of its struct.
+    numbered = [(f"item_{number}", Any, None) for number in range(SAMPLE)]
+    items = msgspec.defstruct("Items", numbered, array_like=True)
+    page = msgspec.defstruct("Page", [("items", items)])
+    return msgspec.json.Decoder(msgspec.defstruct("Envelope", [("data", page)])).decode
 
 
 def _bring_to_utc(structs: Sequence[Any]) -> None:

@@ -24,7 +24,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from apify_tasks_async import Task, TaskPage, TaskStats, converter
-from apify_tasks_async._batch import FAILURES, MAXIMUM_UNKNOWN, TaskReader, build_tasks
+from apify_tasks_async._batch import FAILURES, MAXIMUM_UNKNOWN, SAMPLE, TaskReader, build_tasks
 from apify_tasks_async._convert import InvalidDocumentError, load_json
 from apify_tasks_async._envelope import read_envelope
 
@@ -449,16 +449,24 @@ def test_models_of_others() -> None:
     assert task_document(title="x") == converter.unstructure(task)
 
 
+def test_unknown_fields_of_the_first_items() -> None:
+    """The first page with unknown fields is read at once, if its first items have them."""
+    titled = [task_document(title="x", stats={"y": 1})]
+    page = TaskReader().decode(page_body([task_document()] * (SAMPLE - 1) + 2 * titled))
+
+    task = build_tasks(page.items)[-1]
+    assert ({"title": "x"}, TaskStats(), {"y": 1}) == (task.extra, task.stats, task.stats and task.stats.extra)
+
+
 def test_unknown_fields_are_remembered() -> None:
-    """The second page with the same unknown fields is read at once, which the first could not be."""
+    """The second page whose last items have unknown fields is read at once, which the first could not be."""
     reader = TaskReader()
-    body = page_body([task_document(title="x", stats={"y": 1})])
+    body = page_body([task_document()] * SAMPLE + [task_document(title="x")])
     with pytest.raises(FAILURES, match="unknown field"):
         reader.decode(body)
     read_envelope(body, reader)
 
-    (task,) = build_tasks(reader.decode(body).items)
-    assert ({"title": "x"}, TaskStats(), {"y": 1}) == (task.extra, task.stats, task.stats and task.stats.extra)
+    assert {"title": "x"} == build_tasks(reader.decode(body).items)[-1].extra
 
 
 def test_unknown_fields_have_an_order() -> None:
