@@ -171,7 +171,8 @@ class PageIterator(Pages):
     def _sort_out(self, page: Page, news: News, numbers: Sequence[int]) -> tuple[list[Task], Bookmark | None]:
         """Return the tasks to deliver, and the bookmark after them."""
         shown = page.entries
-        entries = [shown[news.indices[number]] for number in numbers]
+        indices = news.indices if self._lookback is None else [news.indices[number] for number in numbers]
+        entries = [shown[index] for index in indices]
         if self._lookback is None and {Task}.issuperset(map(type, entries)):
             return cast("list[Task]", entries), news.bookmark_after(len(entries))
         tasks = []

@@ -110,8 +110,13 @@ class Recorder:
         self.label = label
         """Whose account the client lists: named in errors, attempts and the log."""
         self._fields = {"host": host, "client": next(_numbers), "label": label}
-        self.stats: ClientStats = ClientStats()
+        self._counts = dict.fromkeys(attrs.fields_dict(ClientStats), 0)
         self._is_slow = False
+
+    @property
+    def stats(self) -> ClientStats:
+        """What was counted so far."""
+        return ClientStats(**self._counts)
 
     def name(self, error: E) -> E:
         """Let the error say whose account failed, unless it is that of another client, and return it."""
@@ -157,17 +162,18 @@ class Recorder:
         attempt = Attempt(
             request.offset, request.limit, request.desc, number, status, error, elapsed, delay, self.label
         )
-        self.log(
-            _level(attempt),
-            _text(attempt),
-            offset=attempt.offset,
-            limit=attempt.limit,
-            desc=attempt.desc,
-            attempt=attempt.number,
-            status=attempt.status,
-            elapsed=attempt.elapsed,
-            wait=attempt.delay,
-        )
+        if logger.isEnabledFor(level := _level(attempt)):  # Most programs do not log every page.
+            self.log(
+                level,
+                _text(attempt),
+                offset=attempt.offset,
+                limit=attempt.limit,
+                desc=attempt.desc,
+                attempt=attempt.number,
+                status=attempt.status,
+                elapsed=attempt.elapsed,
+                wait=attempt.delay,
+            )
         if self._on_attempt is not None:
             self._on_attempt(attempt)
 
@@ -194,8 +200,8 @@ class Recorder:
         logger.log(level, "%s", text, extra=self._fields | fields)
 
     def _add(self, **counts: int) -> None:
-        totals = {name: getattr(self.stats, name) + count for name, count in counts.items()}
-        self.stats = attrs.evolve(self.stats, **totals)
+        for name, count in counts.items():
+            self._counts[name] += count
 
 
 def _level(attempt: Attempt) -> int:
