@@ -406,7 +406,7 @@ class TestSession:
             connections: set[Any] = set()
             results = map_accounts(TOKENS, count, at_once=1, base_url=api.url)
             async for _ in results:
-                connections |= {id(one) for one in api._listener.runner.server.connections}  # type: ignore[union-attr]
+                connections |= {id(one) for one in api._listener.connections}
 
         assert len(connections) == 1
 

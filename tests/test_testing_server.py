@@ -1,11 +1,13 @@
 """How `FakeApify` answers, changes and fails."""
 
 import asyncio
+import contextlib
 import gc
 import gzip
 import itertools
 import json
 import logging
+import socket
 import threading
 import urllib.request
 from collections.abc import Callable, Mapping
@@ -459,6 +461,19 @@ class TestLife:
                 await session.get(url)
 
         assert {asyncio.current_task()} == asyncio.all_tasks()
+
+    @pytest.mark.asyncio
+    @pytest.mark.parametrize("turns", range(6))
+    async def test_stops_while_a_client_connects(self, turns: int) -> None:
+        """A connection that is accepted in the moment of stopping is closed, too."""
+        with socket.socket() as connection:
+            async with FakeApify() as api:
+                connection.connect(("127.0.0.1", int(api.url.rpartition(":")[2])))
+                for _ in range(turns):
+                    await asyncio.sleep(0)
+            connection.settimeout(PATIENCE)
+            with contextlib.suppress(ConnectionResetError):
+                assert b"" == connection.recv(1)
 
 
 class TestPages:
@@ -1299,10 +1314,7 @@ class TestFaults:
         caplog.set_level(logging.INFO)
 
         def lose(_: RecordedRequest) -> None:
-            runner = api._listener.runner
-            assert runner is not None
-            assert runner.server is not None
-            (connection,) = runner.server.connections
+            (connection,) = api._listener.connections
             assert connection.transport is not None
             asyncio.get_running_loop().call_soon(connection.transport.abort)
 

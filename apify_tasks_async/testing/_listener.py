@@ -6,7 +6,6 @@ import asyncio
 from collections import defaultdict
 from collections.abc import Awaitable, Callable
 from contextlib import ExitStack
-from typing import cast
 
 from aiohttp import web
 
@@ -16,6 +15,10 @@ __all__ = ["Listener"]
 
 # For a connection that is accepted while the others are aborted.
 _SHUTDOWN_TIMEOUT = 0.1
+
+
+_TURNS = 3
+"""The turns of the event loop after which a connection that was accepted is known: asyncio makes it step by step."""
 
 
 class Listener:
@@ -34,8 +37,9 @@ class Listener:
         self._host = host
         self._port = port
         self._thread = ExitStack()
-        self.runner: web.ServerRunner | None = None
-        """What runs the server; `None` while it is stopped."""
+        self._server: asyncio.Server | None = None
+        """`None` while it is stopped."""
+        self._web_server: web.Server
         self.released = defaultdict[str, asyncio.Event](asyncio.Event)
         """For each token, what is set when its requests that hang now are to be answered."""
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -43,37 +47,39 @@ class Listener:
     @property
     def url(self) -> str:
         """The base URL. Raises if the server is not running."""
-        if self.runner is None:
+        if self._server is None:
             raise RuntimeError("FakeApify is not running: enter it with `async with` or `with`, or await start()")
         host = f"[{self._host}]" if ":" in self._host else self._host
-        return f"http://{host}:{self.runner.addresses[0][1]}"
+        return f"http://{host}:{self._server.sockets[0].getsockname()[1]}"
+
+    @property
+    def connections(self) -> list[web.RequestHandler]:
+        """The open connections."""
+        return self._web_server.connections
 
     async def start(self) -> None:
         """Start to listen in the running event loop."""
-        if self.runner is not None:
+        if self._server is not None:
             raise RuntimeError(f"FakeApify is running already, at {self.url}")
-        # When a client disconnects, its handler is cancelled, and in_flight falls.
-        server = web.Server(self._handle, handler_cancellation=True, access_log=None)
-        runner = web.ServerRunner(server, shutdown_timeout=_SHUTDOWN_TIMEOUT)
-        await runner.setup()
-        await web.TCPSite(runner, self._host, self._port).start()
-        self.runner = runner
         self._loop = asyncio.get_running_loop()
+        # When a client disconnects, its handler is cancelled, and in_flight falls.
+        self._web_server = web.Server(self._handle, handler_cancellation=True, access_log=None)
+        self._server = await self._loop.create_server(self._web_server, self._host, self._port)
         # An event belongs to the loop of its first wait.
         self.released.clear()
 
     async def stop(self) -> None:
         """Close every connection and stop listening, at once."""
-        runner, self.runner, self._loop = self.runner, None, None
-        if runner is None:
+        server, self._server, self._loop = self._server, None, None
+        if server is None:
             return
-        for site in runner.sites:
-            await site.stop()
-        for connection in cast(web.Server, runner.server).connections:
+        await _accept_no_more(server)
+        server.close()
+        for connection in self.connections:
             # Closing would wait for a client that does not read. A disconnected client has no transport.
             if connection.transport is not None:
                 connection.transport.abort()
-        await runner.cleanup()
+        await self._web_server.shutdown(_SHUTDOWN_TIMEOUT)
 
     def release(self, token: str) -> None:
         """Answer the requests of a token that hang, from any thread."""
@@ -93,3 +99,14 @@ class Listener:
     def stop_thread(self) -> None:
         """Stop to listen, and end the thread."""
         self._thread.close()
+
+
+async def _accept_no_more(server: asyncio.Server) -> None:
+    """Accept no more connections, and wait until those that were accepted are known."""
+    loop = asyncio.get_running_loop()
+    # If asyncio's own server is closed before it has made the transport of a connection, it never closes that one.
+    if isinstance(loop, asyncio.SelectorEventLoop):
+        for listening in server.sockets:
+            loop.remove_reader(listening)
+    for _ in range(_TURNS):
+        await asyncio.sleep(0)
