@@ -5,10 +5,12 @@ clock. For a limit with a fraction it is the time of a whole number: 2 in 1.07 s
 bucket does not promise that: its burst comes on top of what drips in the same second.
 
 The server may accept less: since its limiter spaces requests, or since other processes use the same account. Only its
-refusals tell. After the first one every process starts over slowly, whatever it sent before, and doubles its rate until
-it is refused again. So processes that share an account reach their shares at about the same rate. From then on each
-refusal cuts the rate. It comes back to a little below the rate that was refused, stays there, and then grows faster and
-faster, as the window of TCP does with CUBIC: so the share of a process that is done is soon taken.
+refusals tell. If the first one comes in the first second of a process, what was accepted until then is about its share:
+others that began with it had as much. Otherwise every process starts over slowly, whatever it sent before, and doubles
+its rate until it is refused again: so all reach their shares at about the same rate. From then on each refusal cuts the
+rate. It comes back to a little below the rate that was refused, stays there, and then grows faster and faster, as the
+window of TCP does with CUBIC: so the share of a process that is done is soon taken. It grows by as much in all of them,
+so that the slow ones catch up.
 """
 
 import math
@@ -22,6 +24,9 @@ WINDOW = 1.04
 GRACE = 0.1
 """Seconds after a cut in which requests are sent that cannot cut again: those of a full second are refused in a row."""
 
+SHARE = 12.0
+"""Requests per second that are a share worth going by. Of fewer, chance makes half as many or twice as many."""
+
 FIRST = 4.0
 """Requests per second, after the first refusal."""
 
@@ -31,17 +36,17 @@ DOUBLING = 0.35
 OVERSHOOT = 1.8
 """How many times the requests of the last second the rate may be while it doubles: the last second began slower."""
 
-CUT = 0.75
+CUT = 0.7
 """The factor of the rate at each further refusal."""
 
-PLATEAU = 0.95
+PLATEAU = 0.93
 """The factor of the rate that was refused, to which the rate comes back after a cut."""
 
-RECOVERY = 4.5
+RECOVERY = 5.0
 """Seconds until it is back there."""
 
-GROWTH = 0.8
-"""The part of the plateau that is added after a second more, four times as much after two seconds, and so on."""
+GROWTH = 1.2
+"""Requests per second that are added after a second more, four times as many after two seconds, and so on."""
 
 BREATHER = 0.2
 """Seconds without requests after a refusal: more of them would be refused for the same reason."""
@@ -82,6 +87,7 @@ class Pace:
         self._honours_server = rate is not None
         self._now = now
         self._sent: deque[float] = deque()
+        self._accepted = 0
         self._learned = math.inf
         self._doubling = True
         self._refused_at = -math.inf
@@ -129,6 +135,7 @@ class Pace:
     def record_acceptance(self) -> None:
         """Record that the server accepted a request."""
         self.refusals_in_a_row = 0
+        self._accepted += 1
         if self._suspicion:
             self._suspicion = max(0.0, self._suspicion - 0.25)
             self._accepts_again = True
@@ -194,6 +201,10 @@ class Pace:
         self._learned = FIRST
         first = next((sent for sent in self._sent if sent > sent_at - WINDOW), sent_at)
         self._paused_until = max(self._paused_until, first + WINDOW)
+        used = self._rate_used(sent_at)
+        if used >= SHARE and self._accepted >= used / 2 and first == self._sent[0]:
+            self._learned = used
+            self._cut(used)
 
     def _cut(self, used: float) -> None:
         bound = OVERSHOOT * used if self._doubling else max(self._low, used)
@@ -229,7 +240,7 @@ class Pace:
         left = RECOVERY - self._recovered
         if left > 0:
             return self._plateau - (self._plateau - self._low) * math.pow(left / RECOVERY, 3)
-        return self._plateau * (1 + GROWTH * left * left)
+        return self._plateau + GROWTH * left * left
 
     def _limit_in_force(self) -> float:
         return min(self._limit, self._server_limit) if self._honours_server else self._limit

@@ -179,6 +179,37 @@ def test_after_a_refusal_requests_are_evenly_spaced(rate: float | None) -> None:
     assert 8 * FIRST <= 1 / gaps(sender.sent)[-1] <= 16 * FIRST
 
 
+def test_a_share_of_the_first_second() -> None:
+    """What was accepted in the first second of a process is its share: it goes on a little below."""
+    sender = Sender(60)
+    accept(sender, 30)
+    sender.pace.record_refusal(sender.now, 0)
+    assert CUT * 30 / WINDOW == pytest.approx(sender.pace._learned)
+    assert PLATEAU * 30 / WINDOW == pytest.approx(rate_after(sender, RECOVERY + 1), rel=0.1)
+
+
+@pytest.mark.parametrize("late", [False, True])
+def test_no_share_to_go_by(*, late: bool) -> None:
+    """A process that sent before, and one that was hardly accepted, start over slowly."""
+    sender = Sender(60)
+    accept(sender, 30 if late else 5)
+    if late:
+        sender.now += 2
+        accept(sender, 30)
+    else:
+        sender.send_for(0.2)
+    sender.pace.record_refusal(sender.now, 0)
+    assert FIRST == sender.pace._learned
+
+
+def accept(sender: Sender, requests: int) -> None:
+    """Send requests, one each hundredth of a second, and accept them."""
+    for _ in range(requests):
+        sender.now += 0.01
+        sender.send()
+        sender.pace.record_acceptance()
+
+
 def test_each_further_refusal_cuts_the_pace() -> None:
     """The rate comes back to a little below the one that was refused, stays there, and then grows faster and faster."""
     sender = Sender(None)
@@ -192,8 +223,8 @@ def test_each_further_refusal_cuts_the_pace() -> None:
 
     assert CUT * plateau < rates[0] < rates[1] < 1.02 * plateau
     assert plateau == pytest.approx(rates[1], rel=0.05)
-    assert plateau * (1 + GROWTH * 1.5**2) == pytest.approx(rates[2], rel=0.2)
-    assert plateau * (1 + GROWTH * 3**2) == pytest.approx(rates[3], rel=0.2)
+    assert plateau + GROWTH * 1.5**2 == pytest.approx(rates[2], rel=0.2)
+    assert plateau + GROWTH * 3**2 == pytest.approx(rates[3], rel=0.2)
 
 
 def rate_after(sender: Sender, seconds: float) -> float:
@@ -330,10 +361,10 @@ def test_a_walk_ends_at_every_limit(kind: LimiterKind, limit: float) -> None:
 
 
 SHARED = [
-    (2, 1.5, 0.10, 1.5),
-    (4, 1.35, 0.11, 1.6),
-    (8, 1.25, 0.11, 1.75),
-    (16, 1.25, 0.11, 1.75),
+    (2, 1.4, 0.05, 1.4),
+    (4, 1.35, 0.08, 1.5),
+    (8, 1.25, 0.09, 1.75),
+    (16, 1.25, 0.10, 1.75),
 ]
 """Processes; then at most: their time / what they must take, the share that is refused, the last done / the first."""
 

@@ -105,8 +105,7 @@ async def _accept_no_more(server: asyncio.Server) -> None:
     """Accept no more connections, and wait until those that were accepted are known."""
     loop = asyncio.get_running_loop()
     # If asyncio's own server is closed before it has made the transport of a connection, it never closes that one.
-    if isinstance(loop, asyncio.SelectorEventLoop):
-        for listening in server.sockets:
-            loop.remove_reader(listening)
+    for listening in server.sockets if isinstance(loop, asyncio.SelectorEventLoop) else ():
+        loop.remove_reader(listening)
     for _ in range(_TURNS):
         await asyncio.sleep(0)
