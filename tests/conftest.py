@@ -5,6 +5,7 @@ import gc
 import importlib
 import inspect
 import os
+import socket
 import ssl
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
@@ -34,6 +35,16 @@ settings.register_profile("drift", deadline=None, max_examples=4_000)
 settings.load_profile("brief")
 
 
+ONCE = {
+    *("test_bombs", "test_chaos", "test_congestion", "test_drift", "test_exhaustive", "test_followers", "test_input"),
+    *("test_overload", "test_pace", "test_places", "test_secrets", "test_walk"),
+    *("test_changes", "test_contradictions", "test_limiters", "test_outage"),
+    *("test_cli_bookmark", "test_cli_hostile", "test_cli_listing", "test_cli_streams"),
+    *("test_messages", "test_readme", "test_tutorial"),
+}
+"""The tests that take most of the time, and say the same on every Python: models of what is pure, searches, and many
+runs of the command line. They have the mark `once`: `-m "not once"` leaves them out."""
+
 TASKS = [make_task(number) for number in range(2500)]
 """The tasks of the API, made once since that takes a while."""
 
@@ -55,6 +66,13 @@ def pytest_asyncio_loop_factories(item: pytest.Item) -> dict[str, Callable[[], a
     return {"real": asyncio.new_event_loop}
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark the tests that need not run everywhere."""
+    for item in items:
+        if item.path.stem in ONCE:
+            item.add_marker("once")
+
+
 def pytest_collection_finish() -> None:
     """Exclude what is imported by now from the garbage collection after each test, which makes it fast."""
     gc.collect()
@@ -63,21 +81,22 @@ def pytest_collection_finish() -> None:
 
 def _open_sockets() -> set[str]:
     """Return the open network sockets of this process; empty where the system does not list them."""
-    # uvloop opens a pair of local sockets each time that it runs.
-    numbers = {line.split()[9] for name in ("tcp", "tcp6") for line in _lines(Path("/proc/self/net") / name)[1:]}
+    folder = Path("/proc/self/fd")
     names = set()
-    for entry in Path("/proc/self/fd").glob("*"):
+    for entry in folder.iterdir() if folder.exists() else ():
         try:
-            target = os.readlink(entry)  # noqa: PTH115  Path.readlink would make a path of socket:[123]
+            name = os.readlink(entry)  # noqa: PTH115  Path.readlink would make a path of socket:[123]
+            if name.startswith("socket:") and _is_network(int(entry.name)):
+                names.add(name)
         except OSError:
-            continue
-        if target.startswith("socket:") and target[8:-1] in numbers:
-            names.add(target)
+            continue  # It was closed meanwhile.
     return names
 
 
-def _lines(path: Path) -> list[str]:
-    return path.read_text().splitlines() if path.exists() else []
+def _is_network(number: int) -> bool:
+    """Return True unless a socket is local: uvloop opens a pair of local ones each time that it runs."""
+    with socket.socket(fileno=os.dup(number)) as copy:
+        return copy.family != socket.AF_UNIX
 
 
 @pytest_asyncio.fixture

@@ -320,6 +320,7 @@ async def test_what_cannot_be_followed_is_refused_at_once(
     assert message == str(caught.value)
 
 
+@pytest.mark.virtual_time  # the 503s slow the client down
 async def test_a_consumer_can_resume_after_every_error(make_client: MakeClient) -> None:
     """A loop that carries on from the bookmark of each error sees every task once."""
     async with FakeApify(tasks=300, seed=3) as api:
