@@ -24,7 +24,7 @@ WINDOW = 1.04
 GRACE = 0.1
 """Seconds after a cut in which requests are sent that cannot cut again: those of a full second are refused in a row."""
 
-SHARE = 12.0
+SHARE = 8.0
 """Requests per second that are a share worth going by. Of fewer, chance makes half as many or twice as many."""
 
 FIRST = 4.0

@@ -65,7 +65,7 @@ class Sizes:
 
 FULL = Sizes(
     name="full",
-    rounds=7,
+    rounds=15,
     few=3,
     tasks=20_000,
     limited=200,

@@ -33,7 +33,8 @@ def conditions(sizes: Sizes) -> str:
     """Return a line about the sizes, the machine and the versions."""
     python = f"{platform.python_implementation()} {platform.python_version()}"
     packages = ", ".join(f"{name} {version(name)}" for name in PACKAGES)
-    return f"{sizes.name}: {sizes.tasks:,} tasks, {sizes.rounds} rounds; {python}, {os.cpu_count()} cores; {packages}"
+    machine = f"{os.cpu_count()} cores, a heap of {len(gc.get_objects()):,} objects"
+    return f"{sizes.name}: {sizes.tasks:,} tasks, {sizes.rounds} rounds; {python}, {machine}; {packages}"
 
 
 def contender_cells(figures: Figures, tasks: int) -> Cells:
@@ -89,9 +90,6 @@ def main() -> None:
     arguments = parse()
     sizes = QUICK if arguments.quick else FULL
     chart = CHART if arguments.readme else arguments.chart
-    # Exclude the modules of all contenders from the garbage collections that one contender causes.
-    gc.collect()
-    gc.freeze()
     with running_server() as server:
         figures = take_figures(server, sizes)
         rows = measure_rows(figures, server, sizes)
