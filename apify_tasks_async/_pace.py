@@ -87,7 +87,7 @@ class Pace:
         self._honours_server = rate is not None
         self._now = now
         self._sent: deque[float] = deque()
-        self._accepted = 0
+        self._accepted = 0  # of those that are remembered, or more
         self._learned = math.inf
         self._doubling = True
         self._refused_at = -math.inf
@@ -122,6 +122,8 @@ class Pace:
         self._sent.append(now)
         while self._sent[0] < now - MEMORY and len(self._sent) > 1:
             self._sent.popleft()
+        if len(self._sent) == 1:
+            self._accepted = 0
 
     def set_server_limit(self, header: str | None) -> None:
         """Record the server's limit in requests per second; the lower one applies.

@@ -18,6 +18,7 @@ from apify_tasks_async._pace import (
     FORGIVEN,
     GRACE,
     GROWTH,
+    MEMORY,
     MOST,
     PLATEAU,
     RECOVERY,
@@ -198,6 +199,16 @@ def test_no_share_to_go_by(*, late: bool) -> None:
         accept(sender, 30)
     else:
         sender.send_for(0.2)
+    sender.pace.record_refusal(sender.now, 0)
+    assert FIRST == sender.pace._learned
+
+
+def test_no_share_after_a_long_silence() -> None:
+    """What was accepted before a silence is not counted."""
+    sender = Sender(60)
+    accept(sender, 30)
+    sender.now += 2 * MEMORY
+    sender.send_for(0.3)
     sender.pace.record_refusal(sender.now, 0)
     assert FIRST == sender.pace._learned
 

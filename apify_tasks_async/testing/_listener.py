@@ -16,7 +16,6 @@ __all__ = ["Listener"]
 # For a connection that is accepted while the others are aborted.
 _SHUTDOWN_TIMEOUT = 0.1
 
-
 _TURNS = 3
 """The turns of the event loop after which a connection that was accepted is known: asyncio makes it step by step."""
 
@@ -61,10 +60,11 @@ class Listener:
         """Start to listen in the running event loop."""
         if self._server is not None:
             raise RuntimeError(f"FakeApify is running already, at {self.url}")
-        self._loop = asyncio.get_running_loop()
+        loop = asyncio.get_running_loop()
         # When a client disconnects, its handler is cancelled, and in_flight falls.
         self._web_server = web.Server(self._handle, handler_cancellation=True, access_log=None)
-        self._server = await self._loop.create_server(self._web_server, self._host, self._port)
+        self._server = await loop.create_server(self._web_server, self._host, self._port)
+        self._loop = loop
         # An event belongs to the loop of its first wait.
         self.released.clear()
 
