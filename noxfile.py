@@ -26,6 +26,7 @@ nox.options.sessions = ["lint", "typing", "coverage"]
 LATER = ["3.12", "3.13", "3.14", "3.14t", "3.15", "3.15t"]  # those that are missing are skipped
 RECIPES = {"PYTHONPATH": "recipes"}  # one of them is measured
 PARALLEL = ["-q", f"--numprocesses={2 * (os.cpu_count() or 1)}"]  # most tests wait for something
+QUICK = [*PARALLEL, "-m", "not long"]  # a `-m` after `--` takes its place
 WORKFLOWS = sorted(Path(".github/workflows").glob("*.yml"))
 PROJECT = nox.project.load_toml("pyproject.toml")
 
@@ -70,9 +71,16 @@ def coverage(session: nox.Session) -> None:
     session.install(".[cli]", *group("test"))
     environment = {"COVERAGE_FILE": f"{session.create_tmp()}/.coverage"}
     session.run("coverage", "erase", env=environment)
-    run_pytest(session, "-m", "coverage", "run", "-m", "pytest", *PARALLEL, **environment)
+    run_pytest(session, "-m", "coverage", "run", "-m", "pytest", *QUICK, **environment)
     session.run("coverage", "combine", env=environment, silent=True)
     session.run("coverage", "report", env=environment)
+
+
+@nox.session
+def long(session: nox.Session) -> None:
+    """Run the tests that the others leave out: models, searches and hostile servers."""
+    session.install(".[cli]", *group("test"))
+    run_pytest(session, "-m", "pytest", *PARALLEL, "-m", "long")
 
 
 # The other versions.
@@ -82,7 +90,7 @@ def coverage(session: nox.Session) -> None:
 def tests(session: nox.Session) -> None:
     """Test the built wheel on another Python."""
     session.install(".[cli]", *group("test"))
-    run_pytest(session, "-m", "pytest", *PARALLEL)
+    run_pytest(session, "-m", "pytest", *QUICK)
 
 
 @nox.session
@@ -90,14 +98,14 @@ def lowest(session: nox.Session) -> None:
     """Test with the lowest declared versions of the dependencies."""
     declared = [*PROJECT["project"]["dependencies"], *PROJECT["project"]["optional-dependencies"]["cli"]]
     session.install(".", *(requirement.replace(">=", "==") for requirement in declared), *group("test"))
-    run_pytest(session, "-m", "pytest", *PARALLEL)
+    run_pytest(session, "-m", "pytest", *QUICK)
 
 
 @nox.session
 def uvloop(session: nox.Session) -> None:
     """Test with uvloop in place of asyncio's own event loop."""
     session.install(".[cli]", *group("test"), *group("uvloop"))
-    run_pytest(session, "-m", "pytest", *PARALLEL, TEST_EVENT_LOOP="uvloop")
+    run_pytest(session, "-m", "pytest", *QUICK, TEST_EVENT_LOOP="uvloop")
 
 
 # What is not the package.
@@ -182,7 +190,7 @@ def package(session: nox.Session) -> None:
     shutil.unpack_archive(sdist, folder)
     session.install(f"{wheel}[cli]", *group("test"))
     session.chdir(folder / sdist.name.removesuffix(".tar.gz"))
-    run_pytest(session, "-m", "pytest", *PARALLEL)
+    run_pytest(session, "-m", "pytest", *QUICK)
 
 
 def try_bare(session: nox.Session, wheel: Path, folder: Path) -> None:

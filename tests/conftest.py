@@ -35,15 +35,18 @@ settings.register_profile("drift", deadline=None, max_examples=4_000)
 settings.load_profile("brief")
 
 
-ONCE = {
-    *("test_bombs", "test_chaos", "test_congestion", "test_drift", "test_exhaustive", "test_followers", "test_input"),
-    *("test_overload", "test_pace", "test_places", "test_secrets", "test_walk"),
-    *("test_changes", "test_contradictions", "test_limiters", "test_outage"),
-    *("test_cli_bookmark", "test_cli_hostile", "test_cli_listing", "test_cli_streams"),
-    *("test_messages", "test_readme", "test_tutorial"),
+LONG = {
+    *("test_chaos", "test_drift", "test_exhaustive", "test_followers", "test_input", "test_limiters", "test_overload"),
+    "test_tutorial",
 }
-"""The tests that take most of the time, and say the same on every Python: models of what is pure, searches, and many
-runs of the command line. They have the mark `once`: `-m "not once"` leaves them out."""
+"""Models, searches and hostile servers: they take long, and reach no branch that the other tests do not reach."""
+
+ONCE = {
+    *("test_cli_bookmark", "test_cli_hostile", "test_cli_listing", "test_cli_streams", "test_messages", "test_readme"),
+    *("test_bombs", "test_changes", "test_congestion", "test_contradictions", "test_outage", "test_pace"),
+    *("test_places", "test_secrets", "test_walk"),
+}
+"""What is pure, and many runs of the command line: they say the same on every Python."""
 
 TASKS = [make_task(number) for number in range(2500)]
 """The tasks of the API, made once since that takes a while."""
@@ -69,8 +72,9 @@ def pytest_asyncio_loop_factories(item: pytest.Item) -> dict[str, Callable[[], a
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Mark the tests that need not run everywhere."""
     for item in items:
-        if item.path.stem in ONCE:
-            item.add_marker("once")
+        for mark, files in (("long", LONG), ("once", ONCE)):
+            if item.path.stem in files:
+                item.add_marker(mark)
 
 
 def pytest_collection_finish() -> None:

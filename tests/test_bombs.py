@@ -37,6 +37,7 @@ LARGE = [
 SMALL = ["one item of unknown names, 1 MiB", "deep arrays"]
 
 
+@pytest.mark.long
 @measured
 @pytest.mark.parametrize("name", [*LARGE, *SMALL])
 def test_memory(name: str, record_property: Callable[[str, object], None]) -> None:

@@ -364,6 +364,7 @@ def disturb(api: FakeApify, fault: Fault, seed: int) -> None:
     api.on_request = disturb_one
 
 
+@pytest.mark.long
 class TestContradictions:
     """Answers that contradict themselves."""
 
@@ -443,6 +444,7 @@ class TestContradictions:
         assert changes == Changes(removed=frozenset({removed.id}))
 
 
+@pytest.mark.long
 class TestHostileChanges:
     """A list that changes around each request."""
 

@@ -353,6 +353,7 @@ SINGLE = [
 ]
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("kind", LIMITERS)
 @pytest.mark.parametrize(("limit", "in_flight", "latency"), SINGLE)
 def test_a_walk_learns_the_limit(kind: LimiterKind, limit: float, in_flight: int, latency: float) -> None:
@@ -363,6 +364,7 @@ def test_a_walk_learns_the_limit(kind: LimiterKind, limit: float, in_flight: int
     assert outcome.refused <= (min(most, 20) if limit >= 5 and in_flight <= 8 else most)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("kind", LIMITERS)
 @pytest.mark.parametrize("limit", [1, 60, 1000])
 def test_a_walk_ends_at_every_limit(kind: LimiterKind, limit: float) -> None:
@@ -380,6 +382,7 @@ SHARED = [
 """Processes; then at most: their time / what they must take, the share that is refused, the last done / the first."""
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("kind", [kind for kind in LIMITERS if kind != "spaced"])
 @pytest.mark.parametrize(("processes", "time", "refused", "unfair"), SHARED)
 def test_processes_share_an_account(
@@ -398,6 +401,7 @@ def test_processes_share_an_account(
     assert median(max(outcome.ends) / min(outcome.ends) for outcome in outcomes) <= unfair
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("processes", [2, 4, 8, 16])
 def test_processes_share_a_limiter_that_spaces(processes: int) -> None:
     """It refuses what comes within its gap, so much of what several send without knowing of each other. All end."""
