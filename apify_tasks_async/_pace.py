@@ -87,7 +87,7 @@ class Pace:
         self._honours_server = rate is not None
         self._now = now
         self._sent: deque[float] = deque()
-        self._accepted = 0  # of those that are remembered, or more
+        self._accepted = 0  # since the client began to send, or went on after a long silence
         self._learned = math.inf
         self._doubling = True
         self._refused_at = -math.inf
@@ -197,16 +197,17 @@ class Pace:
         return is_limiter
 
     def _start_over(self, sent_at: float) -> None:
-        """Learn the rate from the beginning, once the second in which a request was refused is over."""
+        """Begin to learn the rate once the second in which a request was refused is over: at the share, or slowly."""
         self._refused_at = sent_at
-        self._doubling = True
-        self._learned = FIRST
         first = next((sent for sent in self._sent if sent > sent_at - WINDOW), sent_at)
         self._paused_until = max(self._paused_until, first + WINDOW)
         used = self._rate_used(sent_at)
         if used >= SHARE and self._accepted >= used / 2 and first == self._sent[0]:
             self._learned = used
             self._cut(used)
+        else:
+            self._doubling = True
+            self._learned = FIRST
 
     def _cut(self, used: float) -> None:
         bound = OVERSHOOT * used if self._doubling else max(self._low, used)
