@@ -27,6 +27,7 @@ LATER = ["3.12", "3.13", "3.14", "3.14t", "3.15", "3.15t"]  # those that are mis
 RECIPES = {"PYTHONPATH": "recipes"}  # one of them is measured
 PARALLEL = ["-q", f"--numprocesses={2 * (os.cpu_count() or 1)}"]  # most tests wait for something
 QUICK = [*PARALLEL, "-m", "not long"]  # a `-m` after `--` takes its place
+ENDLESS = ["-o", "faulthandler_timeout=0"]  # a search may take as long as it likes
 WORKFLOWS = sorted(Path(".github/workflows").glob("*.yml"))
 PROJECT = nox.project.load_toml("pyproject.toml")
 
@@ -224,7 +225,7 @@ def audit(session: nox.Session) -> None:
 def thorough(session: nox.Session) -> None:
     """Test with 500 examples for each property, about ten times as many as by default."""
     session.install(".[cli]", *group("test"))
-    run_pytest(session, "-m", "pytest", *PARALLEL, "--hypothesis-profile=thorough")
+    run_pytest(session, "-m", "pytest", *PARALLEL, *ENDLESS, "--hypothesis-profile=thorough")
 
 
 @nox.session
@@ -232,7 +233,7 @@ def drift(session: nox.Session) -> None:
     """Search for a list and changes to it that make a walk lose or repeat a task: 12,000 walks."""
     session.install(".", *group("test"))
     searches = ["tests/test_drift.py", "tests/searches/mutants.py"]
-    run_pytest(session, "-m", "pytest", "--hypothesis-profile=drift", *searches)
+    run_pytest(session, "-m", "pytest", *ENDLESS, "--hypothesis-profile=drift", *searches)
 
 
 @nox.session
