@@ -22,7 +22,7 @@ NEWS = 0.25
 """The weight of the last page in the time that a page takes alone."""
 
 
-@attrs.define(eq=False)
+@attrs.define(eq=False, repr=False)
 class Flight:
     """A request that is in flight, or was."""
 

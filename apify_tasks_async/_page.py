@@ -51,7 +51,7 @@ Entry = Task | InvalidItem
 """A list entry: a task, or an item that is not a task as documented."""
 
 
-@attrs.frozen
+@attrs.frozen(repr=False)
 class PageRequest:
     """What is asked for."""
 

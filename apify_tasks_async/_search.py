@@ -5,7 +5,7 @@ from __future__ import annotations
 import attrs
 
 
-@attrs.frozen
+@attrs.frozen(repr=False)
 class Search:
     """What the pages since the last new item have shown of where the frontier is."""
 

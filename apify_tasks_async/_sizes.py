@@ -16,7 +16,7 @@ REMEMBERED = 8
 """How many page sizes are kept."""
 
 
-@attrs.frozen
+@attrs.frozen(repr=False)
 class Totals:
     """What the answers of a walk say of the list's length."""
 
@@ -38,7 +38,7 @@ class Totals:
         return Totals(total, max(self.largest, total), steady, known=True)
 
 
-@attrs.frozen
+@attrs.frozen(repr=False)
 class PageSize:
     """What the pages of a walk have shown of the server's page size."""
 

@@ -22,7 +22,7 @@ class OtherEnd(Enum):
     MORE = auto()
 
 
-@attrs.frozen
+@attrs.frozen(repr=False)
 class Standstill:
     """What the answers since the last new item have shown. A new one begins with each new item."""
 
