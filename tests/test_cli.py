@@ -902,7 +902,7 @@ def test_each_outage_of_a_followed_list_is_told(api: FakeApify, apify_tasks: Com
         nonlocal looks
         looks += 1
         if looks in (4, 12, 20):
-            api.fail(Status(429, retry_after=3000), times=3)
+            api.fail(Status(500, retry_after=3000), times=3)
         if looks == 30:
             api.fail(Status(403), times=None)
 

@@ -303,6 +303,13 @@ sys.exit(main())
 
 SLOW = (sys.executable, "-c", SLOW_NAMES)
 
+IMPATIENT = f"""
+from apify_tasks_async import _retry
+_retry.backoff = lambda *_: 0.0
+{SLOW_NAMES}
+"""
+"""The same, and it does not wait between its attempts."""
+
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 @pytest.mark.parametrize("command", ["count", "list", "follow"])
@@ -343,7 +350,7 @@ def test_a_signal_that_interrupts_no_wait(api: FakeApify, command: str) -> None:
 def test_a_timeout_while_a_name_is_looked_up(api: FakeApify) -> None:
     """The same for `--timeout`."""
     arguments = ("follow", "--base-url", "https://api.example", "--timeout", 0.01)
-    with started(api, *arguments, command=SLOW) as process:
+    with started(api, *arguments, command=(sys.executable, "-c", IMPATIENT)) as process:
         _, errors = process.communicate(timeout=SECONDS)
     assert 1 == process.returncode
     assert b"apify-tasks: error: " in errors
