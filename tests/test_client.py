@@ -261,6 +261,7 @@ class TestStats:
         """All counters start at zero."""
         assert ClientStats() == client.stats
 
+    @pytest.mark.virtual_time
     async def test_everything(self, make_client: MakeClient) -> None:
         """Each kind of event has a counter."""
         async with FakeApify(
@@ -303,6 +304,7 @@ class TestStats:
 class TestOnAttempt:
     """The function that receives each attempt."""
 
+    @pytest.mark.virtual_time
     async def test_attempts(self, api: FakeApify, make_client: MakeClient) -> None:
         """An attempt has the request, the result and the delay before the next one."""
         attempts: list[Attempt] = []

@@ -547,6 +547,7 @@ def client_of(server: RawServer, policy: RetryPolicy, **options: Any) -> TasksCl
     return TasksClient("test-token", **settings | options)
 
 
+@pytest.mark.virtual_time
 @pytest.mark.asyncio
 async def test_on_attempt() -> None:
     """`on_attempt` is told of each attempt in full, in order; the last has no delay."""
@@ -564,6 +565,7 @@ async def test_on_attempt() -> None:
     assert (4, 3, 0, 1) == (client.stats.requests, client.stats.retries, client.stats.failures, client.stats.pages)
 
 
+@pytest.mark.virtual_time
 @pytest.mark.asyncio
 async def test_on_attempt_of_a_failure() -> None:
     """`on_attempt` is told the very error that is raised, and that there is no other attempt."""
@@ -604,6 +606,7 @@ async def test_close_during_retries(delay: float) -> None:
             await waiting
 
 
+@pytest.mark.virtual_time
 @pytest.mark.asyncio
 @pytest.mark.parametrize("reply", [UNAVAILABLE, Reply(then=Then.CLOSE)], ids=["503", "disconnect"])
 async def test_outage(reply: Reply) -> None:
@@ -616,6 +619,7 @@ async def test_outage(reply: Reply) -> None:
     assert len(server.requests) <= 107
 
 
+@pytest.mark.virtual_time
 @pytest.mark.asyncio
 async def test_recovers_from_an_outage() -> None:
     """Successes fill the budget up again, so that later failures are tried again."""
