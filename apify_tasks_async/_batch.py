@@ -103,7 +103,7 @@ class TaskReader:
     """
 
     def __init__(self) -> None:
-        self._unknown: _Unknown = {}
+        self._unknown = _unknown_fields(Task, (), {})
         self._learning = threading.Lock()
         self._decoders = _decoders_for(self._unknown)
 

@@ -40,9 +40,9 @@ class Flight:
 class Congestion:
     """How many requests of a client may be in flight.
 
-    As many as can arrive within the timeout, as the pages before them tell. A server that is slow to answer, and whose
-    answers come at once, is no reason for fewer. After a timeout of many together they are half as many; then as many
-    pages as are in flight allow for one more.
+    Earlier pages show how many can arrive within the timeout. A server that is slow to answer, and whose answers come
+    at once, is no reason for fewer. If many time out together, the number is halved. Then each full round of pages adds
+    one.
 
     Args:
         concurrency: The maximum.
@@ -92,7 +92,7 @@ class Congestion:
     def record_timeout(self, flight: Flight) -> None:
         """Allow for fewer if there were many."""
         now = self._now()
-        if flight.arrives_at is None or now - flight.arrives_at <= CROWD * flight.alone:
+        if flight.arrives_at is None or not flight.alone or now - flight.arrives_at <= CROWD * flight.alone:
             return
         flight.crowded = True
         # What was sent before the last cut says the same once more.

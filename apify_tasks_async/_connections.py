@@ -77,7 +77,10 @@ class BorrowedPool:
         """How many may be idle after our requests, by `server_hostname`."""
 
         self.server_hostname: str | None = None
-        """Whom TLS asks for: the host, said or not. aiohttp pools its connections by this, also without TLS."""
+        """What aiohttp is given as `server_hostname`: the host, or `None`, which means the same to TLS.
+
+        It keeps connections for each, also without TLS.
+        """
 
         self._host = host
 
@@ -128,6 +131,7 @@ class OwnExchange(Exchange):
     def __init__(self, connector: Connector) -> None:
         super().__init__(reused=False)
         self._connector = connector
+        self._protocol: ResponseHandler | None = None  # It stays so if a mock answers.
 
     def middlewares(self) -> tuple[aiohttp.ClientMiddlewareType, ...]:
         # A function, not a method: what mocks aiohttp in tests makes deep copies of the arguments of a request.
@@ -150,7 +154,8 @@ class OwnExchange(Exchange):
 
     def discard(self) -> None:
         # It may be idle again, or carry another request by now. That one then takes a new connection.
-        self._protocol.close()
+        if self._protocol is not None:
+            self._protocol.close()
 
 
 async def _send_once(request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType) -> aiohttp.ClientResponse:
@@ -222,7 +227,7 @@ class Connector(aiohttp.TCPConnector):
 
     async def _open(self, req: aiohttp.ClientRequest, timeout: aiohttp.ClientTimeout) -> None:  # noqa: ASYNC109 - as above
         """Open a connection, and leave it in the pool."""
-        # A failure is not told: the requests meet it, too, and count their attempts.
+        # Ignore failures: the requests meet them, too, and report them.
         with contextlib.suppress(aiohttp.ClientError, OSError):
             async with asyncio.timeout(OPENING_SECONDS):
                 connection = await super().connect(req, [], timeout)

@@ -98,7 +98,9 @@ class Fetcher:
 
     async def close(self) -> None:
         """Cancel all pages, and close the transport."""
-        if self._tasks and self._loop is not self._running_loop():
+        loop = self._loop
+        in_use = self._tasks or (loop is not None and loop.is_running() and not self.closing.is_set())
+        if in_use and loop is not self._running_loop():
             problem = "this client is in use in another event loop; close it there"
             raise self.recorder.name(ConfigurationError(problem))
         self.closing.set()

@@ -49,6 +49,7 @@ class PageFollower(Pages):
         return self._pages.bookmark
 
     async def _next_page(self) -> TaskPage:
+        self._fetcher.check_loop()  # Elsewhere, it does not end the following.
         if self._jitter is None:
             self._jitter = PHASE
             self._due = self._first_look_at()
@@ -75,7 +76,6 @@ class PageFollower(Pages):
 
     def _first_look_at(self) -> float | None:
         """Return when to look first; `None`: at once."""
-        self._fetcher.check_loop()
         loop, now = asyncio.get_running_loop(), self._clock.now()
         due = max(now, _next_first_look.get(loop, now))
         _next_first_look[loop] = due + 1 / FIRST_LOOKS
@@ -91,6 +91,7 @@ class PageFollower(Pages):
 
     async def aclose(self) -> None:
         """Stop following, and wait until no request is in flight."""
+        self._fetcher.check_loop()
         self._ended.set()
         await self._pages.aclose()
 

@@ -63,6 +63,8 @@ class Limiter:
         self._queue = asyncio.Lock()
         self._clock = clock
         self._places = places
+        self._stuck_since: float | None = None
+        """Since when the first in the queue waits for a connection. All behind it wait for the same."""
 
     @asynccontextmanager
     async def turn(self, ticket: Ticket, seconds: float) -> AsyncGenerator[float | None, None]:
@@ -79,11 +81,11 @@ class Limiter:
         while sendable is False:
             await self.outage.wait(ticket)
             async with self._slots, AsyncExitStack() as place:
-                sendable = await self._may_send(ticket, place, seconds)
+                sendable = await self._may_send(ticket, place, began, seconds)
                 if sendable is not False:
                     yield self._clock.now() - began if sendable else None
 
-    async def _may_send(self, ticket: Ticket, place: AsyncExitStack, seconds: float) -> bool | None:
+    async def _may_send(self, ticket: Ticket, place: AsyncExitStack, began: float, seconds: float) -> bool | None:
         """Wait for the pace and for a connection.
 
         Return False if something happened meanwhile that it has to wait for, `None` if no connection became free.
@@ -94,11 +96,14 @@ class Limiter:
             allowed_at = await self._wait_for_pace()
             places = self._places()
             if places is not None:
+                now = self._clock.now()
+                self._stuck_since = now if self._stuck_since is None else self._stuck_since
                 try:
-                    async with asyncio.timeout(seconds):
+                    async with asyncio.timeout(seconds - (now - max(began, self._stuck_since))):
                         await place.enter_async_context(places)
                 except TimeoutError:
                     return None
+                self._stuck_since = None
             if self.outage.holds(ticket) or self.pace.next_allowed_at() > allowed_at:
                 return False
             self.pace.record_request()

@@ -53,10 +53,13 @@ class Outage:
         return ticket
 
     def leave(self, ticket: Ticket) -> None:
-        """Forget a request. If it was the probe, and was cancelled, the others find out how the server is."""
+        """Forget a request. If it was cancelled as the probe or the scout, others find out how the server is."""
         self._requests.discard(ticket)
         if ticket is self._probe:
             self._end()
+        elif ticket is self._scout:
+            self._scout, self._wants_scout = None, True
+            self._send_scout()
 
     def holds(self, ticket: Ticket) -> bool:
         """Return True if the request has to stand back now."""

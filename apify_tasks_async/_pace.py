@@ -25,7 +25,7 @@ GRACE = 0.1
 """Seconds after a cut in which requests are sent that cannot cut again: those of a full second are refused in a row."""
 
 SHARE = 8.0
-"""Requests per second that are a share worth going by. Of fewer, chance makes half as many or twice as many."""
+"""The fewest requests per second that are taken for a share. Below, chance alone may halve or double the figure."""
 
 FIRST = 4.0
 """Requests per second, after the first refusal."""

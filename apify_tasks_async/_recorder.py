@@ -184,7 +184,7 @@ class Recorder:
         return self.name(error)
 
     def record_pace(self, *, is_slow: bool) -> None:
-        """Count and log that the client begins to send more slowly than its limit allows, and log that it ends to."""
+        """Count and log when the client begins to send more slowly than its limit allows, and log when it stops."""
         if is_slow is self._is_slow:
             return
         self._is_slow = is_slow

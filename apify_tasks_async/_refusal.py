@@ -29,7 +29,7 @@ class Response:
     status: int
     headers: Mapping[str, str]
     body: bytes
-    discard: Callable[[], None] = attrs.field(default=lambda: None, eq=False)
+    discard: Callable[[], None] = lambda: None
     """Closes the connection that it came on."""
     origin: str = DEFAULT_BASE_URL
     """The scheme and the host of the API, for messages."""

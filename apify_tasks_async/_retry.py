@@ -41,8 +41,8 @@ class RetryPolicy:
     attempts: int = attrs.field(default=5, validator=validator(check_integer, minimum=1))
     """The maximum number of attempts at one request, the first included: at least 1.
 
-    A 429 means later, so it spends none, nor the budget: the `deadline` bounds it. Nor does a timeout of three or
-    more pages that arrive together. With 1, nothing is tried again.
+    A 429 means later, so it spends neither an attempt nor the budget: the `deadline` bounds it. Nor does a timeout of
+    three or more pages that arrive together. With 1, nothing is tried again.
     """
 
     base_delay: float = attrs.field(default=0.5, validator=validator(check_number, minimum=0))
@@ -163,7 +163,7 @@ class RetryLoop:
             delay: float | None
             if not isinstance(result, Page) and await self._stands_back(result, sent_at, ticket):
                 deadline += self._clock.now() - ended_at
-                delay = self._delay_after_outage(result, ticket)
+                delay = self._delay_after_outage(result, deadline, ticket)
             elif isinstance(result, errors.RateLimitedError):
                 refusals += 1
                 delay = self._delay_after_refusal(result, refusals, deadline)
@@ -234,18 +234,16 @@ class RetryLoop:
             congestion.record_page(flight)
         return response
 
-    def _delay_after_outage(self, result: errors.ApifyTasksError, ticket: Ticket) -> float | None:
-        """Return the seconds to wait before a request that stood back is sent again; `None` if it is hopeless."""
+    def _delay_after_outage(self, result: errors.ApifyTasksError, deadline: float, ticket: Ticket) -> float | None:
+        """Return the seconds to wait before a request that stood back is sent again; `None` if it is not."""
         if ticket.hopeless:
             return self._too_many(result)
-        return self._clock.uniform(0.0, self._policy.base_delay)
+        delay = self._clock.uniform(0.0, min(self._policy.base_delay, self._policy.max_delay))
+        return delay if self._clock.now() + delay < deadline else None
 
     def _delay_in_a_crowd(self, result: errors.ApifyTasksError, deadline: float, ticket: Ticket) -> float | None:
         """Return the seconds to wait after a timeout that spends no attempt; `None` if it is the last one."""
-        delay = self._delay_after_outage(result, ticket)
-        if self._policy.attempts == 1 or delay is None or self._clock.now() + delay >= deadline:
-            return None
-        return delay
+        return None if self._policy.attempts == 1 else self._delay_after_outage(result, deadline, ticket)
 
     def _delay_after(
         self, result: Page | errors.ApifyTasksError, number: int, deadline: float, ticket: Ticket

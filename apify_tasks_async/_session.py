@@ -28,7 +28,7 @@ class BorrowedSession:
 
     @property
     def closed(self) -> bool:
-        """Whether the session is closed, or was never opened."""
+        """Whether the session is closed."""
         return self._session.closed
 
     def opened(self) -> aiohttp.ClientSession | None:
@@ -90,7 +90,7 @@ class OwnSession:
         return self._session
 
     def expect(self, requests: int) -> None:
-        """Open that many connections beside that of the first request."""
+        """Expect that many requests at once: open connections for them beside that of the first one."""
         self._expected = requests
 
     def places(self) -> Places | None:

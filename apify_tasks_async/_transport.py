@@ -96,7 +96,7 @@ class Transport:
         return read_proxy_failure(error, request, self._redactor, self._proxy, tunnel=tunnel)
 
     def expect(self, requests: int) -> None:
-        """Let a session of our own open that many connections at once, beside the one of the first request."""
+        """Expect that many requests at once: a session of our own opens connections for them beside the first one."""
         self._session.expect(requests)
 
     async def close(self) -> None:

@@ -100,8 +100,8 @@ class TasksClient:
             many connections with its first request (https only, and not in a borrowed session).
         rate_limit: The maximum number of requests in any second. If the server's `X-RateLimit-Limit` is lower, it
             applies. 0.5: one request in two seconds; 1.875: two in 1.07 seconds. `None`: no limit until the server
-            refuses a request. After a refusal, requests are evenly spaced; each further one cuts the rate by a quarter,
-            and it rises slowly while none comes. The API allows 60 per second and resource: https://docs.apify.com/api/v2#rate-limiting
+            refuses a request. After a refusal, requests are evenly spaced; each further one cuts the rate by three
+            tenths, and it rises again while none comes. The API allows 60 per second and resource: https://docs.apify.com/api/v2#rate-limiting
         timeout: Seconds for the first attempt, body included. Each further attempt may take twice as long as the one
             before, within the `deadline` of `retry`.
         retry: How often and when a failed request is tried again.
@@ -122,7 +122,8 @@ class TasksClient:
         pause_gc: Whether Python's garbage collector is paused while a walk builds a page: about a millisecond. A page
             makes so many objects that the collector would search the whole process again and again. It is left as it
             is if it was off before. Pass `False` if another thread turns it on and off meanwhile.
-        on_attempt: Called with each finished `Attempt`. An error that it raises comes out of the walk.
+        on_attempt: Called with each finished `Attempt`. In an outage, attempts of the requests that stand back are
+            reported when it is over, unless they are cancelled before. An error that it raises comes out of the walk.
 
     Raises:
         ConfigurationError: There is no token, or the token, the base URL or the proxy cannot be used.

@@ -25,6 +25,7 @@ from apify_tasks_async import (
     ClientClosedError,
     ClientStats,
     ConfigurationError,
+    InvalidResponseError,
     InvalidTaskError,
     PageIterator,
     RateLimitedError,
@@ -563,6 +564,17 @@ class TestEventLoops:
             with pytest.raises(ClientClosedError):
                 counting.result()
 
+    @pytest.mark.asyncio
+    async def test_closing_beside_its_loop(self, threaded: FakeApify) -> None:
+        """While its loop runs, closing the client in another one fails, though no request is in flight."""
+        async with TasksClient(threaded.token, base_url=threaded.url) as client:
+            assert 100 == await client.count()
+            with pytest.raises(ConfigurationError, match="in use in another event loop; close it there"):
+                await asyncio.to_thread(asyncio.run, client.close())
+            assert 100 == await client.count()
+            await client.close()
+            await asyncio.to_thread(asyncio.run, client.close())
+
     def test_iterator_outlives_its_loop(self, threaded: FakeApify) -> None:
         """You can drop a half consumed iterator after its loop was closed."""
         kept: list[PageIterator] = []
@@ -666,6 +678,13 @@ def document(total: int, offset: int = 0, limit: int = 1000, *, desc: bool = Fal
 @pytest.mark.asyncio
 class TestRouting:
     """The URL, parameters and headers of requests."""
+
+    async def test_a_mock_that_answers_another_request(self, mocked: aioresponses) -> None:
+        """A page from another place fails as it does without a mock, which has no connection."""
+        mocked.get(f"{OFFICIAL}?offset=5&limit=1000", payload=document(10))
+        async with TasksClient(TOKEN, retry=RetryPolicy(attempts=1)) as client:
+            with pytest.raises(InvalidResponseError, match="offset"):
+                await client.list_tasks(offset=5)
 
     @pytest.mark.parametrize(
         ("options", "query"),

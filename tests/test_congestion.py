@@ -100,6 +100,12 @@ def test_a_timeout_of_its_own() -> None:
     assert {False} == link.time_out(link.begin(1))
     assert {False} == link.time_out(link.begin(2))
     assert {False} == link.time_out(link.begin(3), seconds=0)
+    at_once = link.begin(3)
+    link.end(at_once)
+    link.time.now += TIMEOUT
+    for flight in at_once:
+        link.congestion.record_timeout(flight)
+    assert {False} == {flight.crowded for flight in at_once}
     silent = [link.congestion.begin() for _ in range(8)]
     assert {False} == link.time_out(silent)
     assert 8 == link.congestion.allowed

@@ -424,7 +424,8 @@ class TestCallbacks:
 
 
 @pytest.mark.asyncio
-async def test_pages_in_another_event_loop() -> None:
+@pytest.mark.parametrize("method", ["iter_pages", "follow_pages"])
+async def test_pages_in_another_event_loop(method: str) -> None:
     """In another event loop the next page and the end are refused at once, and the walk goes on in its own."""
 
     def elsewhere(*calls: Callable[[], Awaitable[object]]) -> None:
@@ -435,10 +436,10 @@ async def test_pages_in_another_event_loop() -> None:
 
         asyncio.run(use())
 
-    async with serving(500) as (_, client), client.iter_pages(page_size=100) as pages:
+    async with serving(500) as (_, client), getattr(client, method)(page_size=100) as pages:
         assert list((await anext(pages)).items) == TASKS[:100]
         await asyncio.to_thread(elsewhere, lambda: anext(pages), pages.aclose)
-        assert list((await anext(pages)).items) == TASKS[100:200]
+        assert (await anext(pages)).items[0] == TASKS[100]
 
 
 async def collect(walk: AsyncGenerator[Task, None], tasks: list[Task]) -> None:

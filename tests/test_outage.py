@@ -23,6 +23,7 @@ from apify_tasks_async import (
     TasksClient,
     TransportError,
 )
+from apify_tasks_async._clock import Clock
 from apify_tasks_async._outage import Outage, is_answer, is_shared
 from apify_tasks_async.testing import Disconnect, FakeApify, Fault, Status
 
@@ -116,6 +117,20 @@ async def test_a_scout() -> None:
     waiting = asyncio.create_task(outage.wait(tickets[3]))
     await asyncio.wait({waiting})
     assert [False, True, True, False] == held()
+
+
+@pytest.mark.asyncio
+async def test_a_scout_that_is_cancelled() -> None:
+    """Another one goes in its place."""
+    outage = Outage()
+    probe, scout, other = (outage.enter() for _ in range(3))
+    outage.record_failure(probe, doubtful=True)
+    waits = [asyncio.create_task(outage.wait(ticket)) for ticket in (scout, other)]
+    await asyncio.sleep(0)
+    assert [False, True] == [outage.holds(ticket) for ticket in (scout, other)]
+    outage.leave(scout)
+    await asyncio.wait(waits)
+    assert not outage.holds(other)
 
 
 async def walk_through(fault: Fault, seconds: float, **options: Any) -> tuple[int, int, int]:
@@ -237,6 +252,34 @@ def test_a_page_that_always_fails_holds_nobody_back() -> None:
     # Nobody else was in flight when it failed, so it held the others back until it failed again.
     assert 14 > done[-1]
     assert 8.5 > max(later - earlier for earlier, later in itertools.pairwise([0, *done]))
+
+
+@pytest.mark.asyncio
+@pytest.mark.virtual_time
+async def test_no_request_is_sent_after_its_deadline() -> None:
+    """One that stood back, and has no time left, ends with its own error, and leaves the others their attempts."""
+
+    class Client(TasksClient):
+        _clock = Clock(uniform=lambda _, high: high)
+
+    attempts: list[Attempt] = []
+    retry = RetryPolicy(deadline=1, base_delay=0.4)
+    async with (
+        FakeApify(tasks=50, latency=0.7) as api,
+        Client(api.token, base_url=api.url, retry=retry, on_attempt=attempts.append) as client,
+    ):
+        virtual_time.tell_time(api)
+        for offset in (10, 20, 30):
+            api.fail(Status(500), offset=offset)
+        late = asyncio.create_task(client.list_tasks(offset=10))
+        await asyncio.sleep(0.1)
+        api.latency = 0.01
+        probing = asyncio.create_task(client.list_tasks(offset=20))
+        with pytest.raises(ServerError):
+            await late
+        assert 30 == len(await probing)
+        assert 20 == len(await client.list_tasks(offset=30))
+        assert [10, 20, 20, 30, 30] == sorted(attempt.offset for attempt in attempts)
 
 
 @pytest.mark.asyncio

@@ -90,6 +90,30 @@ async def test_the_deadline_bounds_the_wait() -> None:
             assert 5 == await client.count()
 
 
+async def test_a_line_that_does_not_move() -> None:
+    """Its requests wait for the same connection, so each fails after its own deadline, not that of all before it."""
+    retry = RetryPolicy(deadline=20)
+    async with FakeApify(tasks=5) as api, aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=1)) as session:
+        api.fail(Hang(), times=2)
+        options: dict[str, Any] = {"base_url": api.url, "session": session}
+        async with (
+            TasksClient(api.token, timeout=1000, **options) as slow,
+            TasksClient(api.token, retry=retry, **options) as client,
+        ):
+            hanging = asyncio.create_task(slow.count())
+            await asyncio.sleep(1)
+            loop = asyncio.get_running_loop()
+            for _ in range(2):
+                began = loop.time()
+                ended = await asyncio.gather(*(client.count() for _ in range(20)), return_exceptions=True)
+                assert {RequestTimeoutError} == {type(error) for error in ended}
+                assert 20 == pytest.approx(loop.time() - began, rel=0.01)
+                await asyncio.sleep(5)
+            api.clear_faults()
+            assert 5 == await hanging
+            assert 5 == await client.count()
+
+
 @pytest.mark.parametrize("fault", [Status(503), Status(429, retry_after=9)], ids=["outage", "pause"])
 async def test_a_place_that_is_not_used_is_left_to_others(fault: Status) -> None:
     """A request that waits for a connection when an outage begins, or a pause, lets other clients use it."""

@@ -463,6 +463,21 @@ class TestLife:
         assert {asyncio.current_task()} == asyncio.all_tasks()
 
     @pytest.mark.asyncio
+    async def test_stops_though_the_call_is_cancelled(self) -> None:
+        """Its port is free, and nothing is left to stop."""
+        api = FakeApify()
+        await api.start()
+        port = int(api.url.rpartition(":")[2])
+        stopping = asyncio.create_task(api.stop())
+        await asyncio.sleep(0)
+        stopping.cancel()
+        await asyncio.wait({stopping})
+        assert stopping.cancelled()
+        await api.stop()
+        with pytest.raises(ConnectionRefusedError):
+            await asyncio.open_connection("127.0.0.1", port)
+
+    @pytest.mark.asyncio
     @pytest.mark.parametrize("turns", range(6))
     async def test_stops_while_a_client_connects(self, turns: int) -> None:
         """A connection that is accepted in the moment of stopping is closed, too."""
@@ -1182,6 +1197,23 @@ class TestFaults:
         assert f"\r\nContent-Length: {len(whole)}\r\n".encode() in head
         assert 0 < len(body) < len(whole)
         assert whole.startswith(body)
+        assert caplog.messages == []
+
+    @pytest.mark.asyncio
+    async def test_a_short_body_is_truncated(self, caplog: pytest.LogCaptureFixture) -> None:
+        """Of a body without bytes nothing comes, nor of one with a single byte, without noise in the log."""
+        caplog.set_level(logging.INFO)
+        async with FakeApify() as api:
+            for body in ("", "x"):
+                api.refusal = Status(429, body=body)
+                api.rate_limit = 1
+                api.fail(TruncatedBody(), times=2)
+                await ask_raw(api, authorisation(api))
+                received = await ask_raw(api, authorisation(api))
+                assert received.startswith(b"HTTP/1.1 429 ")
+                assert received.endswith(b"\r\n\r\n")
+            await until_idle(api)
+
         assert caplog.messages == []
 
     @pytest.mark.asyncio

@@ -73,12 +73,14 @@ class Listener:
         server, self._server, self._loop = self._server, None, None
         if server is None:
             return
-        await _accept_no_more(server)
-        server.close()
-        for connection in self.connections:
-            # Closing would wait for a client that does not read. A disconnected client has no transport.
-            if connection.transport is not None:
-                connection.transport.abort()
+        try:
+            await _accept_no_more(server)
+        finally:  # Also if this call is cancelled.
+            server.close()
+            for connection in self.connections:
+                # Closing would wait for a client that does not read. A disconnected client has no transport.
+                if connection.transport is not None:
+                    connection.transport.abort()
         await self._web_server.shutdown(_SHUTDOWN_TIMEOUT)
 
     def release(self, token: str) -> None:
@@ -97,7 +99,7 @@ class Listener:
             self._thread = stack.pop_all()
 
     def stop_thread(self) -> None:
-        """Stop to listen, and end the thread."""
+        """Stop listening, and end the thread."""
         self._thread.close()
 
 

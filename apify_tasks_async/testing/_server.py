@@ -86,7 +86,7 @@ class FakeApify:
     of the caller. `with` runs it in a thread, for code without asyncio. You may start it again after it was stopped; it
     keeps its tasks. You may use every member from any thread.
 
-    A client that is to outlive many faults in a test gets `retry=RetryPolicy(base_delay=0)`. With the default policy,
+    If a client must survive many faults in a test, give it `retry=RetryPolicy(base_delay=0)`. With the default policy,
     the waits between its attempts take up to 15 seconds for each request.
 
     A request is recorded, then `on_request` is called, then the answer is decided. The latency passes after that.
