@@ -122,7 +122,7 @@ class BorrowedExchange(Exchange):
         self._pool.leave(self._server_hostname)
 
     def discard(self) -> None:
-        pass  # The session keeps it: nothing public tells which connection it was.
+        self.fail()  # The session keeps it, and nothing public tells which connection it was.
 
 
 class OwnExchange(Exchange):

@@ -147,6 +147,7 @@ class RetryLoop:
     async def _fetch(self, request: PageRequest, ticket: Ticket) -> Page | errors.ApifyTasksError:
         deadline = self._clock.now() + self._policy.deadline
         number = spent = refusals = crowded = 0
+        failure: errors.ApifyTasksError | None = None
         while True:
             number += 1
             async with self._limiter.turn(ticket, deadline - self._clock.now()) as waited:
@@ -157,6 +158,8 @@ class RetryLoop:
                 if not (refusals and self._limiter.pace.refusals_in_a_row):
                     deadline += waited
                 sent_at = self._clock.now()
+                if failure is not None and sent_at >= deadline:
+                    return self._recorder.record_unsent(failure)
                 flight = self._limiter.congestion.begin()
                 result = await self._attempt(request, flight, number, spent + crowded + 1, deadline)
             ended_at = self._clock.now()
@@ -175,9 +178,10 @@ class RetryLoop:
                 delay = self._delay_after(result, spent, deadline, ticket)
             self._recorder.record_attempt(request, number, result, ended_at - sent_at, delay)
             self._recorder.record_pace(is_slow=self._limiter.pace.is_slow)
-            if delay is None:
+            if delay is None or isinstance(result, Page):
                 self._limiter.outage.give_up(ticket)
                 return result
+            failure = result
             await self._clock.sleep(delay)
 
     def _unsent(self, request: PageRequest, number: int) -> errors.RequestTimeoutError:

@@ -8,7 +8,7 @@ import pytest
 from helpers import virtual_time
 from helpers.overload import PAGE
 
-from apify_tasks_async import TasksClient
+from apify_tasks_async import RateLimitedError, RetryPolicy, TasksClient
 from apify_tasks_async.testing import FakeApify, Status
 from apify_tasks_async.testing._limiters import LIMITERS, LimiterKind
 
@@ -91,6 +91,29 @@ def test_walks_of_one_client_share_its_pace(kind: LimiterKind) -> None:
     ends = virtual_time.run(walks())
     assert max(ends) <= 1.4 * min(ends)
     assert max(ends) <= 1.5 * 4 * PAGES / 20 + 2
+
+
+@pytest.mark.parametrize("concurrency", [1, 16])
+def test_a_deadline_that_ends_among_refusals(concurrency: int) -> None:
+    """The error is the refusal, after as many attempts as were sent: none is sent that would have no time left."""
+    retry = RetryPolicy(base_delay=0, deadline=3)
+
+    async def refused() -> None:
+        async with (
+            FakeApify(tasks=100 * PAGE, latency=0.05) as api,
+            TasksClient(api.token, base_url=api.url, concurrency=concurrency, retry=retry) as client,
+        ):
+            pages = client.iter_pages(page_size=PAGE)
+            await anext(pages)
+            api.fail(Status(429), times=None)
+            with pytest.raises(RateLimitedError) as caught:
+                async for _ in pages:
+                    pass
+            error = caught.value
+            assert error.attempts == sum(request.offset == error.offset for request in api.requests)
+            assert client.stats.requests == len(api.requests)
+
+    virtual_time.run(refused())
 
 
 def test_what_is_said_of_the_pace(caplog: pytest.LogCaptureFixture) -> None:
