@@ -77,7 +77,7 @@ class Lookback:
             return cls(size, floor=bookmark.floor, recent=bookmark.recent, offset=bookmark.offset)
         moment = bookmark.created_at
         recent = [(moment, id_) for id_ in bookmark.ids]
-        return cls(size, floor=moment - INSTANT, recent=recent, offset=bookmark.offset)
+        return cls(size, floor=_before(moment), recent=recent, offset=bookmark.offset)
 
     @property
     def start(self) -> Bookmark | None:
@@ -112,7 +112,7 @@ class Lookback:
         self._forget(self._distance(key))
         begins_elsewhere = self.floor is None and not self._from_start and len(self._sorted) == 1
         if begins_elsewhere or not self._size:
-            self.floor = key + INSTANT if self._desc else key - INSTANT
+            self.floor = _before(key, desc=self._desc)
         self.offset = max(0, offset - len(self._sorted))
 
     def _remember(self, key: datetime, id_: str) -> None:
@@ -132,3 +132,11 @@ class Lookback:
         """Return how far the key is from a fixed one, in the direction of the looks."""
         origin = datetime.min.replace(tzinfo=key.tzinfo)
         return origin - key if self._desc else key - origin
+
+
+def _before(moment: datetime, *, desc: bool = False) -> datetime | None:
+    """Return the instant before a time, in the direction of the looks; `None` if there is none."""
+    try:
+        return moment + INSTANT if desc else moment - INSTANT
+    except OverflowError:
+        return None

@@ -156,7 +156,7 @@ def test_repeated_ctrl_c(api: FakeApify) -> None:
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 @pytest.mark.parametrize("output", ["jsonl", "table", "name"])
 def test_a_signal_interrupts_a_blocked_write(api: FakeApify, output: str, number: int, code: int) -> None:
-    """One signal ends a command that waits for a slow reader such as `less`."""
+    """One signal ends a command that waits for a slow reader such as `less`, and cuts no line."""
     for _ in range(600):
         api.create_task()
     reader, writer = os.pipe()
@@ -167,7 +167,8 @@ def test_a_signal_interrupts_a_blocked_write(api: FakeApify, output: str, number
             assert process.poll() is None
         process.send_signal(number)
         assert code == process.wait(SECONDS)
-    os.close(reader)
+    with os.fdopen(reader, "rb") as pipe:
+        assert pipe.read().endswith(b"\n")
 
 
 def test_an_ignored_signal_stays_ignored(api: FakeApify) -> None:

@@ -436,6 +436,22 @@ async def test_without_lookback_a_late_task_is_left_out(api: FakeApify, make_cli
     await tasks.aclose()
 
 
+@pytest.mark.parametrize("lookback", [0, 1, 1000])
+async def test_tasks_at_the_first_instant(make_client: MakeClient, lookback: int) -> None:
+    """Some programs write the year 1 for a time that they do not have. No time is before it."""
+    async with FakeApify() as api:
+        moment = datetime.min.replace(tzinfo=UTC)
+        ids = [*(api.create_task(created_at=moment).id for _ in range(6)), api.create_task().id]
+        client = make_client(base_url=api.url)
+        tasks = client.follow_tasks(interval=0.001, lookback=lookback)
+        assert ids == await take(7, tasks)
+        await tasks.aclose()
+        first = await client.list_tasks(limit=2)
+        tasks = client.follow_tasks(after=first.bookmark, interval=0.001, lookback=lookback)
+        assert ids[2:] == await take(5, tasks)
+        await tasks.aclose()
+
+
 async def test_a_follower_continues_after_the_bookmark_of_a_walk(api: FakeApify, make_client: MakeClient) -> None:
     """Of tasks with one `created_at`, those that the walk did not deliver are still to come."""
     moment = api.tasks[-1].created_at + timedelta(seconds=1)

@@ -17,7 +17,7 @@ from apify_tasks_async.cli._formats import Format, make_format
 from apify_tasks_async.cli._loop import interruptible
 from apify_tasks_async.cli._options import Options
 from apify_tasks_async.cli._pager import page
-from apify_tasks_async.cli._streams import write_all
+from apify_tasks_async.cli._streams import write_lines
 
 __all__ = ["Output", "open_output"]
 
@@ -95,7 +95,7 @@ class Output:
             try:
                 whole = text if started else self._format.format_header() + text
                 if not (self.is_paged and page(whole)):
-                    write_all(self._stream.fileno(), whole.encode())
+                    write_lines(self._stream.fileno(), whole.encode())
             except BaseException:
                 # A part of the text may be written.
                 self._failed = True

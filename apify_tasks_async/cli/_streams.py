@@ -12,7 +12,7 @@ import sys
 from collections.abc import Generator
 from typing import Any
 
-__all__ = ["patient_streams", "write_all"]
+__all__ = ["patient_streams", "write_all", "write_lines"]
 
 MILLISECONDS = 250
 """How long to wait at a time."""
@@ -39,6 +39,21 @@ def write_all(file: int, data: bytes) -> None:
             if error.errno == errno.EIO and stat.S_ISCHR(os.fstat(file).st_mode):
                 raise BrokenPipeError from None  # a terminal that is gone
             raise
+
+
+def write_lines(file: int, data: bytes) -> None:
+    """Write everything to a file descriptor, and whole lines at a time, so that a signal cuts none.
+
+    A pipe takes up to `PIPE_BUF` bytes, 4 KiB on Linux, all or none. A longer line may be cut.
+
+    Raises:
+        BrokenPipeError: As for `write_all`.
+    """
+    start = 0
+    while start < len(data):
+        end = data.rfind(b"\n", start, start + select.PIPE_BUF) + 1 or data.find(b"\n", start) + 1 or len(data)
+        write_all(file, data[start:end])
+        start = end
 
 
 class _PatientFile(io.BufferedIOBase):
