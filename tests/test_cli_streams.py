@@ -4,9 +4,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import fcntl
 import json
 import os
+import select
 import signal
 import socket
 import struct
@@ -21,6 +23,7 @@ import pytest
 from helpers.processes import SECONDS, started, terminal
 
 from apify_tasks_async.cli._daemons import DaemonExecutor
+from apify_tasks_async.cli._reader import watch_reader
 from apify_tasks_async.cli._streams import patient_streams, write_all
 from apify_tasks_async.testing import FakeApify
 
@@ -192,6 +195,22 @@ def test_a_pipe_that_is_closed(api: FakeApify, system: str) -> None:
         os.close(reader)
         assert process.stderr
         assert (141, b"") == (process.wait(SECONDS), process.stderr.read())
+
+
+@pytest.mark.asyncio
+@pytest.mark.virtual_time
+async def test_a_pipe_is_looked_at_again_and_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where the event loop cannot wait for its end."""
+    monkeypatch.delattr(select, "epoll")
+    reader, writer = os.pipe()
+    is_gone = asyncio.Event()
+    with watch_reader(writer, is_gone.set):
+        await asyncio.sleep(1)
+        assert not is_gone.is_set()
+        os.close(reader)
+        await asyncio.sleep(1)
+        assert is_gone.is_set()
+    os.close(writer)
 
 
 @pytest.mark.parametrize("system", SYSTEMS)
