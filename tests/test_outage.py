@@ -2,12 +2,11 @@
 
 import asyncio
 import itertools
-import socket
 from typing import Any
 
 import pytest
 from helpers import virtual_time
-from helpers.support import until
+from helpers.support import free_port, until
 
 from apify_tasks_async import (
     ApifyTasksError,
@@ -164,12 +163,10 @@ def test_an_outage_is_survived_at_every_concurrency(fault: Fault, concurrency: i
 
 async def walk_through_a_restart(seconds: float, **options: Any) -> tuple[int, int, int]:
     """Walk over 60 pages while nobody listens for some seconds; return the tasks, the requests and the refusals."""
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
     refused: list[Attempt] = []
     restarting: list[asyncio.Task[None]] = []
     async with (
-        FakeApify(tasks=60 * PAGE, latency=0.1, port=port) as api,
+        FakeApify(tasks=60 * PAGE, latency=0.1, port=free_port()) as api,
         TasksClient(api.token, base_url=api.url, on_attempt=refused.append, **options) as client,
     ):
 

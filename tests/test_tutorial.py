@@ -2,7 +2,6 @@
 
 import os
 import re
-import socket
 import subprocess
 import sys
 from contextlib import ExitStack
@@ -10,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from helpers.pages import LANGUAGES, TUTORIAL, blocks, commands, is_as_shown
+from helpers.support import free_port
 from sybil.example import Example
 
 CURL = """#!{python}
@@ -28,9 +28,9 @@ class Reader:
     def __init__(self, folder: Path, stack: ExitStack) -> None:
         self._folder = folder
         self._stack = stack
-        self._environment = {**os.environ, "PYTHONUNBUFFERED": "1", "PORT": free_port()}
+        self._environment = {**os.environ, "PYTHONUNBUFFERED": "1", "PORT": str(free_port())}
         installed = Path(sys.executable).parent
-        self._ports = {"8080": self._environment["PORT"], "8123": free_port()}
+        self._ports = {"8080": self._environment["PORT"], "8123": str(free_port())}
         curl = folder / "bin" / "curl"
         curl.parent.mkdir()
         curl.write_text(CURL.format(python=sys.executable))
@@ -74,12 +74,6 @@ class Reader:
 
     def _where(self) -> dict[str, Any]:
         return {"cwd": self._folder, "env": self._environment, "stdout": subprocess.PIPE, "text": True}
-
-
-def free_port() -> str:
-    """Return a port on which nothing listens."""
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        return str(server.getsockname()[1])
 
 
 def test_the_tutorial_works(tmp_path: Path) -> None:

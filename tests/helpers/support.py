@@ -1,6 +1,9 @@
 """Small helpers that many tests share."""
 
 import asyncio
+import contextlib
+import secrets
+import socket
 import time
 from collections.abc import Callable
 from typing import Any
@@ -8,7 +11,7 @@ from typing import Any
 from apify_tasks_async import TasksClient
 from helpers.raw_server import RawServer
 
-__all__ = ["FakeTime", "MakeClient", "client_of", "until", "wait_until"]
+__all__ = ["FakeTime", "MakeClient", "client_of", "free_port", "until", "wait_until"]
 
 MakeClient = Callable[..., TasksClient]
 """Takes the options of a client, and returns a client that is closed after the test."""
@@ -30,6 +33,14 @@ def wait_until(condition: Callable[[], object]) -> None:
     while not condition():
         assert time.monotonic() < deadline
         time.sleep(0.001)
+
+
+def free_port() -> int:
+    """Return a port on which nothing listens, and which the system gives to nobody who asks for any port."""
+    while True:
+        port = 20_000 + secrets.randbelow(10_000)
+        with contextlib.suppress(OSError), socket.create_server(("127.0.0.1", port)):
+            return port
 
 
 def client_of(server: RawServer, token: str = "test-token", **options: Any) -> TasksClient:
