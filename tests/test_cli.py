@@ -7,6 +7,7 @@ import importlib
 import inspect
 import io
 import json
+import logging
 import os
 import re
 import signal
@@ -514,7 +515,10 @@ def test_follow_filters(api: FakeApify, apify_tasks: CommandLine) -> None:
 
 
 def test_follow_fails_if_its_first_request_fails(api: FakeApify, apify_tasks: CommandLine) -> None:
-    """A first request that fails ends the command; a later failure is waited out."""
+    """A first request that fails ends the command; a later failure is waited out.
+
+    Takes over a second, since the client sends more slowly after a refusal.
+    """
     api.fail(Status(429, retry_after=3000))
     api.fail(Status(403), times=None)
     result = apify_tasks("follow", "--interval", 0.01)
@@ -870,8 +874,21 @@ def test_completion_scripts(apify_tasks: CommandLine, monkeypatch: pytest.Monkey
 MOMENT_OF_LINE = r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d[+-]\d{4}"
 
 
+@pytest.mark.parametrize("options", [[], ["--verbose"]])
+def test_the_level_of_the_log_is_restored(
+    apify_tasks: CommandLine, caplog: pytest.LogCaptureFixture, options: list[str]
+) -> None:
+    """A program that calls the command keeps what it logs."""
+    caplog.set_level(logging.INFO, logger="apify_tasks_async")
+    assert 0 == apify_tasks("count", *options).code
+    assert logging.INFO == logging.getLogger("apify_tasks_async").level
+
+
 def test_outages_are_told_with_times(api: FakeApify, apify_tasks: CommandLine) -> None:
-    """Where stderr is a file, each outage has two lines with times: its beginning and its end."""
+    """Where stderr is a file, each outage has two lines with times: its beginning and its end.
+
+    Takes over a second, since the client sends more slowly after a refusal.
+    """
     fill(api, 1)
     api.fail(Status(503, message="an outage", retry_after=0))
     result = apify_tasks("count")
@@ -886,7 +903,10 @@ def test_outages_are_told_with_times(api: FakeApify, apify_tasks: CommandLine) -
 
 @pytest.mark.parametrize("command", ["count", "list", "follow"])
 def test_quiet(api: FakeApify, apify_tasks: CommandLine, command: str) -> None:
-    """With --quiet, no command tells outages; an error is still told."""
+    """With --quiet, no command tells outages; an error is still told.
+
+    Takes over a second, since the client sends more slowly after a refusal.
+    """
     api.fail(Status(503, retry_after=0))
     api.fail(Status(403), times=None)
     result = apify_tasks(command, "-q")

@@ -195,7 +195,10 @@ async def thin_link(**options: Any) -> AsyncIterator[tuple[FakeApify, TasksClien
 @pytest.mark.virtual_time
 @pytest.mark.asyncio
 async def test_a_walk_over_a_thin_link() -> None:
-    """It takes as long at any concurrency, and each page is asked for once."""
+    """It takes as long at any concurrency, and each page is asked for once.
+
+    Takes some seconds, since the link passes on thousands of pieces.
+    """
     loop = asyncio.get_running_loop()
     seconds: dict[int, float] = {}
     for concurrency in (1, 16, 64):
@@ -211,7 +214,10 @@ async def test_a_walk_over_a_thin_link() -> None:
 @pytest.mark.virtual_time
 @pytest.mark.asyncio
 async def test_pages_that_time_out_together() -> None:
-    """If nothing was known of the link, they time out once, and spend neither attempts nor the budget."""
+    """If nothing was known of the link, they time out once, and spend neither attempts nor the budget.
+
+    Takes over a second, since the link passes on thousands of pieces.
+    """
     retry = RetryPolicy(attempts=2, budget=0)
     async with thin_link(concurrency=16, retry=retry) as (api, client):
         pages = await asyncio.gather(*(client.list_tasks(offset=n * PAGE, limit=PAGE) for n in range(16)))

@@ -383,7 +383,10 @@ def read_alone(item: Any) -> Any:
 def test_tasks_are_read_together_as_they_are_alone(
     sound: list[Any], damaged: list[Any], generator: random.Random
 ) -> None:
-    """A page is read at once, and yet each task, its unknown fields and its problems are as if it were alone."""
+    """A page is read at once, and yet each task, its unknown fields and its problems are as if it were alone.
+
+    Takes about a second: it tries many lists of tasks.
+    """
     items = sound + damaged
     generator.shuffle(items)
 

@@ -696,7 +696,10 @@ class TestSharing:
 
     @each_walk
     async def test_sleeper(self, api: FakeApify, make_client: MakeClient, walk: Walk) -> None:
-        """A walk whose consumer sleeps, or whose page waits to be tried again, takes nothing from the others."""
+        """A walk whose consumer sleeps, or whose page waits to be tried again, takes nothing from the others.
+
+        Takes two seconds, since the client sends more slowly after a 503 that says when to try again.
+        """
         client = make_client(concurrency=1)
         sleeping = walk(client)
         await anext(sleeping)

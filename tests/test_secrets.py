@@ -163,7 +163,10 @@ def test_environment(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.asyncio
 async def test_objects() -> None:
-    """No public object shows the token at any time, nor do the asyncio tasks that fetch pages."""
+    """No public object shows the token at any time, nor do the asyncio tasks that fetch pages.
+
+    Takes two seconds, since the client sends more slowly after a 503 that says when to try again.
+    """
     attempts: list[Attempt] = []
     async with FakeApify(tasks=100, token=TOKEN) as api:
         api.fail(Hang(), offset=20)

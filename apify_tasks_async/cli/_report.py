@@ -41,11 +41,13 @@ def log_to_stderr(*, verbose: bool) -> Generator[None, None, None]:
         handler.addFilter(lambda record: not hasattr(record, "wait"))  # `AttemptReporter` tells them.
     handler.setFormatter(_OneLineFormatter())
     logger = logging.getLogger("apify_tasks_async")
+    level = logger.level
     logger.addHandler(handler)
     logger.setLevel(logging.DEBUG if verbose else logging.WARNING)
     try:
         yield
     finally:
+        logger.setLevel(level)
         logger.removeHandler(handler)
 
 
