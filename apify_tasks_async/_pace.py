@@ -8,9 +8,10 @@ The server may accept less: since its limiter spaces requests, or since other pr
 refusals tell. If the first one comes in the first second of a process, what was accepted until then is about its share:
 others that began with it had as much. Otherwise every process starts over slowly, whatever it sent before, and doubles
 its rate until it is refused again: so all reach their shares at about the same rate. From then on each refusal cuts the
-rate. It comes back to a little below the rate that was refused, stays there, and then grows faster and faster, as the
-window of TCP does with CUBIC: so the share of a process that is done is soon taken. It grows by as much in all of them,
-so that the slow ones catch up.
+rate. A process that sends more is refused more often once the second is full, so its rate is cut deeper. The rate comes
+back to a little below the one that was refused, stays there, and then grows faster and faster, as the window of TCP
+does with CUBIC: so the share of a process that is done is soon taken. It grows by as much in all of them, so that the
+slow ones catch up.
 """
 
 import math
@@ -20,9 +21,6 @@ from collections.abc import Callable
 
 WINDOW = 1.04
 """Seconds that the requests of one second are spread over. More than 1, since some reach the server faster."""
-
-GRACE = 0.1
-"""Seconds after a cut in which requests are sent that cannot cut again: those of a full second are refused in a row."""
 
 SHARE = 8.0
 """The fewest requests per second that are taken for a share. Below, chance alone may halve or double the figure."""
@@ -36,10 +34,13 @@ DOUBLING = 0.35
 OVERSHOOT = 1.8
 """How many times the requests of the last second the rate may be while it doubles: the last second began slower."""
 
-CUT = 0.7
+CUT = 0.8
 """The factor of the rate at each further refusal."""
 
-PLATEAU = 0.93
+CUTS = 3
+"""How many refused requests of one full second cut the rate."""
+
+PLATEAU = 0.92
 """The factor of the rate that was refused, to which the rate comes back after a cut."""
 
 RECOVERY = 5.0
@@ -100,6 +101,9 @@ class Pace:
         self.refusals_in_a_row = 0
         """How often the rate was lowered since the server accepted a request."""
         self._slowed_at = -math.inf
+        self._tried_since = math.inf
+        """Since when the rate was tried that the last cut lowered."""
+        self._cuts = 0
         self._raised_at = -math.inf
         self._paused_until = -math.inf
 
@@ -159,15 +163,18 @@ class Pace:
 
     def _lower(self, sent_at: float) -> None:
         self._honours_server = True
-        # What was sent before the last cut, or at once after it, says nothing about the new rate.
-        if sent_at < self._slowed_at + GRACE:
+        if sent_at <= self._slowed_at:
+            self._deepen(sent_at)
             return
+        self._tried_since = math.inf
         if self._learned == math.inf:
             self._start_over(sent_at)
         elif self._doubling and (self.refusals_in_a_row or sent_at < self._refused_at + WINDOW):
             # The second that was full is not over, or others have filled it again: this rate was not tried yet.
             self._learned = max(FLOOR, CUT * min(self._learned, FIRST))
         else:
+            if not self._doubling:  # A rate that doubles is tried for a moment only.
+                self._tried_since = self._slowed_at
             self._cut(self._rate_used(sent_at))
         self._slowed_at = self._raised_at = self._now()
         self.record_pause(BREATHER)
@@ -190,7 +197,7 @@ class Pace:
         self._accepts_again = False
         # While the server accepts nothing, not even at the lower rate, it tells of an outage, not of a pace.
         serves = not self.refusals_in_a_row
-        is_limiter = (by_turns or self._is_limited) and (serves or sent_at < self._slowed_at + GRACE)
+        is_limiter = (by_turns or self._is_limited) and (serves or sent_at <= self._slowed_at)
         self._is_limited = self._is_limited or is_limiter
         if is_limiter or (asks_to_wait and serves):
             self._lower(sent_at)
@@ -214,8 +221,17 @@ class Pace:
         rate = min(self._learned, bound)
         self._doubling = False
         self._recovered = 0.0
+        self._cuts = 1
         self._plateau = max(FLOOR, PLATEAU * rate)
         self._learned = self._low = max(FLOOR, CUT * rate)
+
+    def _deepen(self, sent_at: float) -> None:
+        """Cut the rate once more, if the request was sent at the rate that the last cut lowered."""
+        if sent_at > self._tried_since and self._cuts < CUTS:
+            self._cuts += 1
+            self._plateau, self._low, self._learned = (
+                max(FLOOR, CUT * rate) for rate in (self._plateau, self._low, self._learned)
+            )
 
     def _rate_used(self, until: float) -> float:
         """Return the requests per second that were sent in the window up to that moment, one at least."""
