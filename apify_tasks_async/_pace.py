@@ -40,7 +40,7 @@ CUT = 0.8
 CUTS = 3
 """How many refused requests of one full second cut the rate."""
 
-PLATEAU = 0.92
+PLATEAU = 0.88
 """The factor of the rate that was refused, to which the rate comes back after a cut."""
 
 RECOVERY = 5.0
