@@ -391,14 +391,14 @@ def test_a_walk_ends_at_every_limit(kind: LimiterKind, limit: float) -> None:
 SECONDS: Sequence[LimiterKind] = ("fixed", "sliding")
 BUCKET: Sequence[LimiterKind] = ("bucket",)
 SHARED = [
-    (SECONDS, 2, 1.25, 0.05, 1.25),
-    (SECONDS, 4, 1.27, 0.05, 1.5),
-    (SECONDS, 8, 1.2, 0.07, 1.5),
+    (SECONDS, 2, 1.25, 0.04, 1.2),
+    (SECONDS, 4, 1.27, 0.05, 1.45),
+    (SECONDS, 8, 1.2, 0.065, 1.5),
     (SECONDS, 16, 1.15, 0.1, 1.5),
-    (BUCKET, 2, 1.15, 0.05, 1.3),
-    (BUCKET, 4, 1.2, 0.05, 1.6),
-    (BUCKET, 8, 1.15, 0.07, 1.7),
-    (BUCKET, 16, 1.1, 0.1, 1.75),
+    (BUCKET, 2, 1.1, 0.03, 1.25),
+    (BUCKET, 4, 1.15, 0.04, 1.6),
+    (BUCKET, 8, 1.1, 0.06, 1.7),
+    (BUCKET, 16, 1.05, 0.1, 1.7),
 ]
 """Limiters and processes; then at most: time / what they must take, the share that is refused, the last / the first."""
 
