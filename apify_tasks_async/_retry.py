@@ -161,7 +161,7 @@ class RetryLoop:
                 if failure is not None and sent_at >= deadline:
                     return self._recorder.record_unsent(failure)
                 flight = self._limiter.congestion.begin()
-                result = await self._attempt(request, flight, number, spent + crowded + 1, deadline)
+                result = await self._attempt(request, flight, number, spent + crowded + 1, deadline, before=failure)
             ended_at = self._clock.now()
             delay: float | None
             if not isinstance(result, Page) and await self._stands_back(result, sent_at, ticket):
@@ -207,7 +207,14 @@ class RetryLoop:
         return True
 
     async def _attempt(
-        self, request: PageRequest, flight: Flight, number: int, patience: int, deadline: float
+        self,
+        request: PageRequest,
+        flight: Flight,
+        number: int,
+        patience: int,
+        deadline: float,
+        *,
+        before: errors.ApifyTasksError | None,
     ) -> Page | errors.ApifyTasksError:
         # A consumer that blocks the event loop may let the deadline pass.
         seconds = max(0.0, min(full_time(self._timeout, patience), deadline - self._clock.now()))
@@ -216,7 +223,9 @@ class RetryLoop:
         if isinstance(response, errors.ApifyTasksError):
             response.attempts = number
             if isinstance(response, errors.RequestTimeoutError):
-                explain_timeout(response, timeout=self._timeout, number=patience, deadline=self._policy.deadline)
+                explain_timeout(
+                    response, timeout=self._timeout, number=patience, deadline=self._policy.deadline, before=before
+                )
             return response
         self._recorder.record_body(len(response.body))
         self._limiter.pace.set_server_limit(response.headers.get("X-RateLimit-Limit"))

@@ -422,6 +422,16 @@ async def test_attempts_end_at_the_deadline() -> None:
 
 
 @pytest.mark.asyncio
+async def test_a_timeout_that_the_deadline_cut_short_tells_what_came_before() -> None:
+    """An attempt of a moment says nothing about the server, but the error of the attempt before it does."""
+    bench = Bench(RetryPolicy(deadline=3), takes=1)
+    cut_short = RequestTimeoutError("no response within 0.5 s", timeout=0.5)
+    error = await bench.failure(RateLimitedError("it answered 429", status=429), cut_short)
+    told = "no response within 0.5 s, all that the deadline of 3 s left; the attempt before ended with: it answered 429"
+    assert told == error.problem
+
+
+@pytest.mark.asyncio
 async def test_turns_do_not_count() -> None:
     """The wait for a turn neither brings the deadline nearer nor makes the attempt longer."""
     bench = Bench(RetryPolicy(deadline=10), takes=1, turn=1000)
