@@ -426,6 +426,17 @@ def test_processes_share_an_account(
 
 
 @pytest.mark.long
+@pytest.mark.parametrize("kind", SECONDS)
+@pytest.mark.parametrize(("processes", "part"), [(2, 30), (4, 15), (8, 7), (16, 3)])
+def test_processes_that_were_given_their_part_are_never_refused(kind: LimiterKind, processes: int, part: int) -> None:
+    """A part of the limit, rounded down to a whole number, is a share that need not be learned."""
+    outcome = simulate(kind, 60, pages=240, processes=processes, rate_limit=part, apart=0.3)
+    assert 0 == outcome.refused
+    assert max(outcome.ends) <= 1.05 * 240 / part
+    assert max(outcome.ends) <= 1.05 * min(outcome.ends)
+
+
+@pytest.mark.long
 @pytest.mark.parametrize("processes", [2, 4, 8, 16])
 def test_processes_share_a_limiter_that_spaces(processes: int) -> None:
     """It refuses what comes within its gap, so much of what several send without knowing of each other. All end."""
