@@ -9,7 +9,7 @@ def full_time(timeout: float, number: int) -> float:
 
 
 def explain_timeout(
-    error: RequestTimeoutError, *, timeout: float, number: int, deadline: float, before: ApifyTasksError | None = None
+    error: RequestTimeoutError, *, timeout: float, number: int, deadline: float, before: ApifyTasksError | None
 ) -> None:
     """Complete the error of attempt `number`: where its seconds come from, and what can be changed about that.
 
